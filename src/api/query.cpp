@@ -1,0 +1,104 @@
+// Asking before running: supports, workspace, plans, kernels.
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "api/dispatch.h"
+
+namespace dsa {
+namespace {
+
+// Makes the parameters of any descriptor (contents of tensors are not read) and hands them to
+// f(operation, params).
+template <class Desc, class F>
+void with_typed(const char* op, int32_t kind, const void* desc, F&& f) {
+  const Desc* typed = static_cast<const Desc*>(desc);
+  check_descriptor(op, typed, kind);
+  const auto params = make_params(*typed, {.needs_data = false});
+  f(kind, static_cast<const void*>(&params));
+}
+
+template <class F>
+void with_params(const void* desc, F&& f) {
+  if (!desc) fail(DSA_ERROR_INVALID, "the descriptor is NULL");
+  uint32_t head[2];  // struct_size, kind
+  std::memcpy(head, desc, sizeof head);
+  switch (head[1]) {
+    case DSA_OP_INDEXER:
+      return with_typed<dsa_indexer_desc>("indexer", DSA_OP_INDEXER, desc, f);
+    case DSA_OP_TOPK:
+      return with_typed<dsa_topk_desc>("topk", DSA_OP_TOPK, desc, f);
+    case DSA_OP_INDEXER_TOPK:
+      return with_typed<dsa_indexer_topk_desc>("indexer_topk", DSA_OP_INDEXER_TOPK, desc, f);
+    case DSA_OP_SPARSE_ATTN:
+      return with_typed<dsa_sparse_attn_desc>("sparse_attn", DSA_OP_SPARSE_ATTN, desc, f);
+    case DSA_OP_MERGE_LSE:
+      return with_typed<dsa_merge_lse_desc>("merge_lse", DSA_OP_MERGE_LSE, desc, f);
+    case DSA_OP_FORWARD:
+      fail(DSA_ERROR_UNSUPPORTED,
+           "forward: reserved in this version; call dsa_indexer_topk and dsa_sparse_attn");
+    default:
+      fail(DSA_ERROR_INVALID, "the descriptor's kind is %u, must be 1 to 6", head[1]);
+  }
+}
+
+}  // namespace
+}  // namespace dsa
+
+using namespace dsa;
+
+dsa_status dsa_supports(dsa_ctx* ctx, const void* desc) {
+  return guarded([&] {
+    if (!ctx) fail(DSA_ERROR_INVALID, "supports: ctx is NULL");
+    with_params(desc, [&](int32_t op, const void* params) { pick_kernel(*ctx, op, params); });
+  });
+}
+
+dsa_status dsa_workspace_size(dsa_ctx* ctx, const void* desc, uint64_t* bytes) {
+  return guarded([&] {
+    if (!ctx) fail(DSA_ERROR_INVALID, "workspace_size: ctx is NULL");
+    if (!bytes) fail(DSA_ERROR_INVALID, "workspace_size: bytes is NULL");
+    with_params(desc, [&](int32_t op, const void* params) {
+      *bytes = pick_kernel(*ctx, op, params).workspace(params, ctx->parallel.max_lanes());
+    });
+  });
+}
+
+dsa_status dsa_plan_create(dsa_ctx* ctx, const void* desc, dsa_plan** out) {
+  return guarded([&] {
+    if (!ctx) fail(DSA_ERROR_INVALID, "plan_create: ctx is NULL");
+    if (!out) fail(DSA_ERROR_INVALID, "plan_create: out is NULL");
+    with_params(desc, [&](int32_t op, const void* params) {
+      auto plan = std::make_unique<dsa_plan>();
+      plan->ctx = ctx;
+      plan->kernel = &pick_kernel(*ctx, op, params, &plan->refused);
+      *out = plan.release();
+    });
+  });
+}
+
+void dsa_plan_destroy(dsa_plan* plan) { delete plan; }
+
+const char* dsa_plan_kernel(const dsa_plan* plan) { return plan ? plan->kernel->name : nullptr; }
+
+const char* dsa_plan_refused(const dsa_plan* plan, int32_t i) {
+  if (!plan || i < 0 || static_cast<size_t>(i) >= plan->refused.size()) return nullptr;
+  return plan->refused[static_cast<size_t>(i)].c_str();
+}
+
+dsa_status dsa_kernel_get(dsa_ctx* ctx, int32_t i, dsa_kernel_info* info) {
+  return guarded([&] {
+    if (!ctx) fail(DSA_ERROR_INVALID, "kernel_get: ctx is NULL");
+    check_struct_size("kernel_info", info, info ? info->struct_size : 0, sizeof(dsa_kernel_info));
+    if (i < 0 || static_cast<size_t>(i) >= ctx->kernels.size()) {
+      fail(DSA_ERROR_INVALID, "kernel_get: i is %d, there are %zu kernels", i, ctx->kernels.size());
+    }
+    const KernelState& state = ctx->kernels[static_cast<size_t>(i)];
+    info->operation = state.kernel->operation;
+    info->device = state.kernel->device;
+    info->usable = state.reason.empty() ? 1 : 0;
+    std::snprintf(info->name, sizeof info->name, "%s", state.kernel->name);
+    std::snprintf(info->family, sizeof info->family, "%s", state.kernel->family);
+    std::snprintf(info->reason, sizeof info->reason, "%s", state.reason.c_str());
+  });
+}

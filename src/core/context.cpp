@@ -1,0 +1,102 @@
+#include "core/context.h"
+
+#include <fnmatch.h>
+
+#include <cstdlib>
+
+#include "core/error.h"
+
+namespace dsa {
+namespace {
+
+std::string environment_text(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+int32_t positive_number(const char* name) {
+  const char* value = std::getenv(name);
+  if (!value || !*value) return 0;
+  char* end = nullptr;
+  const long number = std::strtol(value, &end, 10);
+  if (*end != 0 || number < 1 || number > 65536) {
+    fail(DSA_ERROR_INVALID, "environment: %s is \"%s\", must be 1 to 65536", name, value);
+  }
+  return static_cast<int32_t>(number);
+}
+
+CpuTier allowed_tier(const Environment& environment, std::string& why) {
+  const cpu::Isa& isa = cpu::detect_isa();
+  CpuTier tier = isa.tier;
+  why = isa.limit[0] ? std::string("the CPU's highest: ") + isa.limit : "the CPU's highest";
+  if (!environment.cpu_isa.empty()) {
+    CpuTier wanted;
+    if (!cpu::tier_from_name(environment.cpu_isa.c_str(), wanted)) {
+      fail(DSA_ERROR_INVALID, "environment: DSA_CPU_ISA is \"%s\", must be scalar, avx2, avx512 or amx",
+           environment.cpu_isa.c_str());
+    }
+    if (wanted < tier) {
+      tier = wanted;
+      why = "lowered by DSA_CPU_ISA";
+    }
+  }
+  return tier;
+}
+
+CpuChoice choose(const dsa_ctx_options& options, const Environment& environment) {
+  CpuRequest request;
+  request.num_threads = options.num_threads > 0 ? options.num_threads : environment.num_threads;
+  request.numa_node = options.numa_node;
+  request.cpu_mask = options.cpu_mask;
+  request.cpu_mask_words = options.cpu_mask_words;
+  return choose_cpus(request);
+}
+
+std::vector<KernelState> judge_kernels(const Environment& environment, CpuTier tier) {
+  std::vector<KernelState> states;
+  const KernelList list = all_kernels();
+  for (int32_t i = 0; i < list.size; ++i) {
+    KernelState state{list.data[i], ""};
+    const Kernel& kernel = *state.kernel;
+    if (kernel.tier > cpu::detect_isa().tier) {
+      state.reason = std::string("needs tier ") + cpu::tier_name(kernel.tier) + ": " +
+                     cpu::detect_isa().limit;
+    } else if (kernel.tier > tier) {
+      state.reason = "above the tier set by DSA_CPU_ISA";
+    } else if (!environment.kernel_glob.empty() &&
+               fnmatch(environment.kernel_glob.c_str(), kernel.name, 0) != 0) {
+      state.reason = "does not match DSA_KERNEL";
+    }
+    states.push_back(std::move(state));
+  }
+  return states;
+}
+
+}  // namespace
+
+Environment Environment::read() {
+  Environment e;
+  e.log = environment_text("DSA_LOG");
+  e.cpu_isa = environment_text("DSA_CPU_ISA");
+  e.kernel_glob = environment_text("DSA_KERNEL");
+  e.backend_path = environment_text("DSA_BACKEND_PATH");
+  e.num_threads = positive_number("DSA_NUM_THREADS");
+  return e;
+}
+
+}  // namespace dsa
+
+dsa_ctx::dsa_ctx(const dsa_ctx_options& options)
+    : environment(dsa::Environment::read()),
+      log(options.log, options.log_user, environment.log.c_str()),
+      tier(dsa::allowed_tier(environment, tier_why)),
+      cpus(dsa::choose(options, environment)),
+      parallel(cpus.threads, options.parallel_for, options.parallel_user),
+      workspaces(options.allocate, options.release, options.allocator_user),
+      kernels(dsa::judge_kernels(environment, tier)) {
+  if (cpus.narrow) parallel.bind_workers_to(&cpus.cpus, sizeof cpus.cpus);
+  if (log.context()) {
+    log.write(2, "context: tier %s (%s), %d threads (%s)", dsa::cpu::tier_name(tier),
+              tier_why.c_str(), cpus.threads, cpus.why.c_str());
+  }
+}

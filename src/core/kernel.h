@@ -1,0 +1,70 @@
+// A kernel: one implementation of one operation, as the registry, the plans, dsa-info and the tests
+// see it.
+#pragma once
+
+#include "core/parallel.h"
+#include "dsa.h"
+
+namespace dsa {
+
+// CPU instruction set tiers in order; a machine that has one has those before it.
+enum class CpuTier : int32_t { kScalar = 0, kAvx2 = 1, kAvx512 = 2, kAmx = 3 };
+
+// What a kernel gets besides its parameters.
+struct Run {
+  const Parallel* parallel = nullptr;
+  void* parallel_user = nullptr;
+  void* stream = nullptr;
+  char* workspace = nullptr;  // 256-byte aligned, as many bytes as `workspace` below asked for
+
+  int32_t max_lanes() const { return parallel->max_lanes(); }
+  // Calls f(lane) for lane in [0, lanes), lanes <= max_lanes(), possibly at once; returns when all
+  // are done. One lane runs on the caller's thread without any thread machinery. A lane must be
+  // right when lanes run one after the other in any order. f must not throw.
+  template <class F>
+  void lanes(int32_t lanes, F&& f) const {
+    if (lanes <= 1) {
+      f(0);
+      return;
+    }
+    parallel->run(
+        lanes, parallel_user, [](void* arg, int64_t lane) { (*static_cast<F*>(arg))(int32_t(lane)); },
+        const_cast<void*>(static_cast<const void*>(&f)));
+  }
+};
+
+struct Kernel {
+  const char* name;    // "cpu.topk.avx512"
+  const char* family;  // "avx512"
+  int32_t operation;
+  int32_t device;
+  CpuTier tier;
+  // Why this kernel cannot do the call (static text), or nullptr. Parameters of the operation.
+  const char* (*refuse)(const void* params);
+  // Bytes of workspace with up to `lanes` lanes: from host extents only, monotone in each.
+  uint64_t (*workspace)(const void* params, int32_t lanes);
+  void (*launch)(const void* params, const Run& run);
+};
+
+// Wraps typed functions: make_cpu_kernel<TopkParams, refuse, workspace, launch>(name, family, tier).
+template <class P, const char* (*Refuse)(const P&), uint64_t (*Workspace)(const P&, int32_t),
+          void (*Launch)(const P&, const Run&)>
+constexpr Kernel make_cpu_kernel(const char* name, const char* family, CpuTier tier) {
+  return {name,
+          family,
+          P::kOperation,
+          DSA_DEVICE_CPU,
+          tier,
+          [](const void* p) { return Refuse(*static_cast<const P*>(p)); },
+          [](const void* p, int32_t lanes) { return Workspace(*static_cast<const P*>(p), lanes); },
+          [](const void* p, const Run& run) { Launch(*static_cast<const P*>(p), run); }};
+}
+
+// Every kernel of the build, best first within an operation.
+struct KernelList {
+  const Kernel* const* data;
+  int32_t size;
+};
+KernelList all_kernels();
+
+}  // namespace dsa

@@ -34,8 +34,8 @@ struct dsa_ctx {
 
   dsa::Environment environment;
   dsa::Log log;
-  dsa::CpuTier tier;  // highest that may be used
-  std::string tier_why;
+  std::string tier_why;  // before `tier`, whose initialiser fills it
+  dsa::CpuTier tier;     // highest that may be used
   dsa::CpuChoice cpus;
   dsa::Parallel parallel;
   dsa::WorkspacePool workspaces;

@@ -14,15 +14,16 @@ struct CpuRequest {
   int32_t numa_node = 0;    // 0: the caller's; else node + 1
   const uint64_t* cpu_mask = nullptr;
   uint64_t cpu_mask_words = 0;
+  bool openmp = true;  // the threads are OpenMP's, not those of a parallel_for
 };
 
 struct CpuChoice {
   int32_t threads = 1;
-  cpu_set_t cpus;       // one CPU per chosen physical core
-  bool narrow = false;  // fewer CPUs than the process may use: workers are bound to `cpus`
-  int32_t numa_node = -1;
-  std::string why;      // one line: how the number came about
-  std::string view;     // hwloc's view: packages, nodes, cores, CPUs
+  cpu_set_t cpus = {};     // one CPU per chosen physical core, or more where threads need them
+  bool narrow = false;     // fewer CPUs than the process may use: workers are bound to `cpus`
+  int32_t numa_node = -1;  // -1: several
+  std::string why;         // one line: how the number came about
+  std::string view;        // the machine: packages, nodes, cores, CPUs
 };
 
 // Throws Error(DSA_ERROR_INVALID) for a node or mask that has no CPU of this process.

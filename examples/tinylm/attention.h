@@ -1,0 +1,63 @@
+#pragma once
+// The three calls that tinylm makes into libdsa: a context, dsa_indexer_topk, dsa_sparse_attn.
+
+#include <dsa.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "kv_cache.h"
+#include "model.h"
+#include "typed_rows.h"
+
+namespace tinylm {
+
+enum class AttentionMode {
+  kSparse,  // the indexer's top-k
+  kDense    // all earlier positions
+};
+
+class Attention {
+ public:
+  // topk: keys a query keeps; threads 0: libdsa's choice.
+  Attention(const Config &config, int topk, int threads);
+
+  // The rows of q and index_q stand at the positions before cache_length, which count the keys that
+  // are in the cache, theirs included. Row t sees the keys up to its own position.
+
+  // index_q [rows, Hi, Di], index_w [rows, Hi] -> indices [rows, min(topk, cache_length)].
+  void select(int64_t rows, int64_t cache_length, TypedRows &index_q, float *index_w,
+              LayerCache &cache, int32_t *indices) const;
+
+  // q [rows, H, D] -> out [rows, H, r]. indices from select(), or nullptr: dense.
+  void attend(int64_t rows, int64_t cache_length, TypedRows &q, LayerCache &cache, int32_t *indices,
+              float *out) const;
+
+  int topk() const { return topk_; }
+  int64_t selected(int64_t cache_length) const {
+    return cache_length < topk_ ? cache_length : topk_;
+  }
+
+  // "cpu.indexer_topk.avx2, cpu.sparse_attn.avx2": the kernels that run for caches of this dtype.
+  std::string kernels(int32_t dtype) const;
+
+ private:
+  struct DestroyContext {
+    void operator()(dsa_ctx *context) const { dsa_ctx_destroy(context); }
+  };
+
+  dsa_ctx *context_for(int64_t rows, int64_t cache_length) const;
+  dsa_indexer_topk_desc describe_select(int64_t rows, int64_t cache_length, int32_t dtype) const;
+  dsa_sparse_attn_desc describe_attend(int64_t rows, int64_t cache_length, int32_t dtype,
+                                       bool dense) const;
+
+  Config config_;
+  int topk_;
+  float scale_;
+  using Context = std::unique_ptr<dsa_ctx, DestroyContext>;
+  Context context_;
+  Context serial_;
+};
+
+}  // namespace tinylm

@@ -1,0 +1,80 @@
+#include "options.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <climits>
+#include <map>
+
+#include "error.h"
+
+namespace tinylm {
+namespace {
+
+// The model was trained on Python. greedy.txt continues this prompt.
+constexpr const char *kPrompt =
+    "def read_config(path):\n"
+    "    \"\"\"Read a configuration file and return a dictionary.\"\"\"\n";
+
+// The longest text; keeps caches (5.4 KB a position in f32) within the memory of a small machine.
+constexpr int64_t kMaxBytes = int64_t{1} << 20;
+
+// The data lies in the source tree, at a fixed path from the executable in the build tree.
+std::filesystem::path default_model() {
+  std::error_code ignored;
+  const auto executable = std::filesystem::read_symlink("/proc/self/exe", ignored);
+  return (executable.parent_path() / TINYLM_DATA_FROM_EXECUTABLE).lexically_normal();
+}
+
+}  // namespace
+
+bool parse_options(int argc, char **argv, Options &options) {
+  options.model = default_model();
+  options.prompt = kPrompt;
+  std::string device = "cpu";
+
+  CLI::App app(
+      "tinylm: a small trained language model with DeepSeek Sparse Attention, run by libdsa.\n"
+      "Scores held-out text sparse and dense, checks the losses against the reference, and\n"
+      "continues a prompt. Exit code: 0 fine, 1 a check failed, 2 bad input.");
+  app.add_option("--text", options.text, "File to score (default: the model's held-out text)");
+  app.add_option("--prompt", options.prompt, "Text to continue (default: the head of a function)");
+  app.add_option("--topk", options.topk, "Keys that a query keeps (default: the model's, 256)")
+      ->check(CLI::Range(1, INT_MAX));
+  app.add_option("--dtype", options.dtype, "Caches and queries given to libdsa: f32 or bf16")
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, int32_t>{{"f32", DSA_F32}, {"bf16", DSA_BF16}}))
+      ->option_text("f32|bf16 [f32]");
+  app.add_flag("--dense", options.dense, "Dense attention everywhere, no sparse run");
+  app.add_option("--bytes", options.bytes, "Positions to score")
+      ->check(CLI::Range(int64_t{1}, kMaxBytes))
+      ->capture_default_str();
+  app.add_option("--generate", options.generate, "Bytes to continue the prompt by")
+      ->check(CLI::Range(int64_t{0}, kMaxBytes))
+      ->capture_default_str();
+  app.add_flag("--long{65536}", options.long_positions,
+               "Also time sparse and dense attention from 2048 positions to 65536 (--long=N: to "
+               "N); many minutes")
+      ->check(CLI::Range(int64_t{2048}, kMaxBytes));
+  app.add_option("--model", options.model,
+                 "Folder of config.json, model.safetensors, held_out.txt (default: the example's "
+                 "data)");
+  app.add_option("--threads", options.threads, "Threads (default: one per core)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--device", device, "cpu")->capture_default_str();
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp &) {
+    fmt::print("{}", app.help());
+    return false;
+  } catch (const CLI::ParseError &error) {
+    throw BadInput(error.what());
+  }
+  if (device == "cuda") throw BadInput("--device cuda: tinylm runs on the CPU only");
+  if (device != "cpu") throw BadInput("--device " + device + ": not a device (cpu)");
+  if (options.prompt.empty()) throw BadInput("--prompt is empty, at least one byte is needed");
+  return true;
+}
+
+}  // namespace tinylm

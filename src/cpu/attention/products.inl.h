@@ -87,20 +87,26 @@ template <class V, int HN, int JN>
 void attn_dots_tile(const float *q, int64_t ldq, const float *k, int64_t ld, int vectors,
                     float *s) {
   using F = typename V::F;
-  F acc[HN][JN];
-  for (int h = 0; h < HN; ++h) {
-    for (int j = 0; j < JN; ++j) acc[h][j] = V::zero();
-  }
+  F acc[HN * JN];
+  for (int i = 0; i < HN * JN; ++i) acc[i] = V::zero();
   for (int i = 0; i < vectors; ++i) {
     F x[JN];
     for (int j = 0; j < JN; ++j) x[j] = V::load(k + j * ld + i * V::kWidth);
     for (int h = 0; h < HN; ++h) {
       const F y = V::load(q + h * ldq + i * V::kWidth);
-      for (int j = 0; j < JN; ++j) acc[h][j] = V::fma(y, x[j], acc[h][j]);
+      for (int j = 0; j < JN; ++j) acc[h * JN + j] = V::fma(y, x[j], acc[h * JN + j]);
     }
   }
-  for (int h = 0; h < HN; ++h) {
-    for (int j = 0; j < JN; ++j) s[h * kAttnBlock + j] = V::reduce_add(acc[h][j]);
+  if constexpr (HN * JN == V::kWidth) {
+    alignas(64) float sums[HN * JN];
+    V::store(sums, V::reduce_add_each(acc));
+    for (int h = 0; h < HN; ++h) {
+      for (int j = 0; j < JN; ++j) s[h * kAttnBlock + j] = sums[h * JN + j];
+    }
+  } else {
+    for (int h = 0; h < HN; ++h) {
+      for (int j = 0; j < JN; ++j) s[h * kAttnBlock + j] = V::reduce_add(acc[h * JN + j]);
+    }
   }
 }
 

@@ -93,8 +93,7 @@ void AttnCursor::start(int32_t piece) {
     return;
   }
   if (pieces_.tail && piece + 1 == pieces_.count) {
-    const int64_t length = span_.end - span_.begin;
-    key_ = span_.begin + length / scope_.index_block * scope_.index_block;
+    key_ = complete_end();
     key_end_ = span_.end;
     at_ = end_ = 0;
     return;
@@ -132,7 +131,9 @@ int32_t AttnCursor::next_listed(KeyPlace* places, int32_t capacity) {
       n += show(number, places[n]) ? 1 : 0;
     } else if (number >= 0) {
       key_ = span_.begin + number * block;
-      key_end_ = std::min<int64_t>(key_ + block, span_.end);
+      // The tail reads an incomplete block by itself; it is not read twice.
+      const int64_t end = pieces_.tail ? complete_end() : span_.end;
+      key_end_ = std::min<int64_t>(key_ + block, end);
     }
   }
 }

@@ -42,6 +42,10 @@ class AttnCursor {
   bool show(int64_t s, KeyPlace& place) const {
     return !scope_.rows.hidden(t_, span_, s) && scope_.axis.place(span_.request, s, place);
   }
+  // Where the row's complete blocks end.
+  int64_t complete_end() const {
+    return span_.begin + (span_.end - span_.begin) / scope_.index_block * scope_.index_block;
+  }
   bool passes_cut(int64_t s) const;
   int64_t none_before(int64_t s) const;
 

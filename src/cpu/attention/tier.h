@@ -3,8 +3,8 @@
 //
 // A task is one query row and a group of heads that read the same keys. Its running softmax is an
 // AttnState; keys are added to it at most kAttnChunk at a time. The bits of a state depend on the
-// query, the keys, their order and where the chunks end, and on nothing else: heads do not see each
-// other, so a group may be cut anywhere without changing a bit.
+// query, the keys, their order and where the chunks end, and on nothing else. Except in the form for
+// few heads, heads do not see each other: a group may be cut anywhere without changing a bit.
 #pragma once
 
 #include <cstddef>

@@ -12,10 +12,10 @@
 namespace dsa::cpu {
 namespace {
 
-constexpr int kTileRows = 16;    // heads of an A tile, pairs of elements of a B tile
-constexpr int kTileBytes = 64;   // of a row: 32 bf16, or 16 keys' pairs, or 16 f32 results
+constexpr int kTileRows = 16;   // heads of an A tile, pairs of elements of a B tile
+constexpr int kTileBytes = 64;  // of a row: 32 bf16, or 16 keys' pairs, or 16 f32 results
 constexpr int kTileSize = kTileRows * kTileBytes;
-constexpr int kTileDim = 32;     // elements of Di that one tile product sums
+constexpr int kTileDim = 32;  // elements of Di that one tile product sums
 constexpr int kKeyTiles = 4;
 constexpr int kBlock = kKeyTiles * 16;
 
@@ -28,59 +28,63 @@ size_t query_bytes(int32_t heads, int32_t dim) {
 }
 
 // Packed keys: [key tiles, dim tiles, 16 pairs, 16 keys, 2] bf16.
-size_t key_bytes(int32_t dim) { return size_t(kKeyTiles) * size_t(tiles(dim, kTileDim)) * kTileSize; }
+size_t key_bytes(int32_t dim) {
+  return size_t(kKeyTiles) * size_t(tiles(dim, kTileDim)) * kTileSize;
+}
 
 bool takes_bf16(IndexerType q, IndexerType k, bool q_scaled) {
   return q == IndexerType::kBf16 && k == IndexerType::kBf16 && !q_scaled;
 }
 
-void pack_query(const IndexerQuery &a, int32_t heads, int32_t dim, void *packed) {
+void pack_query(const IndexerQuery& a, int32_t heads, int32_t dim, void* packed) {
   const int32_t head_tiles = tiles(heads, kTileRows), dim_tiles = tiles(dim, kTileDim);
-  const uint16_t *q = static_cast<const uint16_t *>(a.q);
-  uint16_t *out = static_cast<uint16_t *>(packed);
+  const uint16_t* q = static_cast<const uint16_t*>(a.q);
+  uint16_t* out = static_cast<uint16_t*>(packed);
   for (int32_t h = 0; h < head_tiles * kTileRows; ++h) {
-    uint16_t *row = out + (ptrdiff_t(h / kTileRows) * dim_tiles * kTileRows + h % kTileRows) * kTileDim;
+    uint16_t* row =
+        out + (ptrdiff_t(h / kTileRows) * dim_tiles * kTileRows + h % kTileRows) * kTileDim;
     for (int32_t d = 0; d < dim_tiles * kTileDim; d += kTileDim, row += kTileRows * kTileDim) {
       const int32_t n = h < heads ? (dim - d < kTileDim ? dim - d : kTileDim) : 0;
       if (n == 0) {
         _mm512_storeu_si512(row, _mm512_setzero_si512());
         continue;
       }
-      const uint16_t *from = q + h * a.q_head_stride + d * a.q_dim_stride;
+      const uint16_t* from = q + h * a.q_head_stride + d * a.q_dim_stride;
       if (a.q_dim_stride == 1) {
-        _mm512_storeu_si512(row, _mm512_maskz_loadu_epi16(__mmask32(0xffffffffu >> (32 - n)), from));
+        _mm512_storeu_si512(row,
+                            _mm512_maskz_loadu_epi16(__mmask32(0xffffffffu >> (32 - n)), from));
       } else {
         for (int32_t i = 0; i < kTileDim; ++i) row[i] = i < n ? from[i * a.q_dim_stride] : 0;
       }
     }
   }
-  float *w = reinterpret_cast<float *>(static_cast<char *>(packed) +
-                                       size_t(head_tiles) * size_t(dim_tiles) * kTileSize);
+  float* w = reinterpret_cast<float*>(static_cast<char*>(packed) +
+                                      size_t(head_tiles) * size_t(dim_tiles) * kTileSize);
   for (int32_t h = 0; h < heads; ++h) {
     w[h] = a.w == nullptr ? 1.0f : element_f32(a.w, a.w_type, h * a.w_stride);
   }
 }
 
 // One pair of elements of 16 keys; element d + 1 may lie past the end.
-void pack_pair(const void *const *rows, ptrdiff_t stride, int32_t d, int32_t dim, uint16_t *out) {
+void pack_pair(const void* const* rows, ptrdiff_t stride, int32_t d, int32_t dim, uint16_t* out) {
   for (int i = 0; i < 16; ++i) {
-    const uint16_t *row = static_cast<const uint16_t *>(rows[i]);
+    const uint16_t* row = static_cast<const uint16_t*>(rows[i]);
     out[2 * i] = row == nullptr ? 0 : row[d * stride];
     out[2 * i + 1] = row == nullptr || d + 1 >= dim ? 0 : row[(d + 1) * stride];
   }
 }
 
-void pack_keys(const void *const *rows, IndexerType, ptrdiff_t stride, int32_t dim, void *packed) {
+void pack_keys(const void* const* rows, IndexerType, ptrdiff_t stride, int32_t dim, void* packed) {
   const int32_t dim_tiles = tiles(dim, kTileDim);
   for (int t = 0; t < kKeyTiles; ++t, rows += 16) {
-    uint16_t *out = static_cast<uint16_t *>(packed) +
+    uint16_t* out = static_cast<uint16_t*>(packed) +
                     ptrdiff_t(t) * dim_tiles * (kTileSize / ptrdiff_t(sizeof(uint16_t)));
     // A pair of bf16 is one 32-bit unit, and units transposed as f32 are a B tile's rows.
     int32_t pair = 0;
     if (stride == 1) {
       pair = dim / 2;
       using Pack = PackKeys<avx512::KeyLanes, 16>;
-      Pack::pack<IndexerType::kF32>(rows, pair, reinterpret_cast<float *>(out));
+      Pack::pack<IndexerType::kF32>(rows, pair, reinterpret_cast<float*>(out));
     }
     for (; 2 * pair < dim; ++pair) pack_pair(rows, stride, 2 * pair, dim, out + pair * 32);
     for (; pair < dim_tiles * kTileRows; ++pair) {
@@ -107,7 +111,7 @@ void end() { _tile_release(); }
 
 // acc [2 key vectors] += w[h] * relu(sums[., h]) for h = 0 … heads-1; sums [2, 16, 16].
 template <bool relu>
-inline void add_heads(const float *sums, const float *w, int32_t heads, __m512 *acc) {
+inline void add_heads(const float* sums, const float* w, int32_t heads, __m512* acc) {
   for (int32_t h = 0; h < heads; ++h) {
     const __m512 weight = _mm512_set1_ps(w[h]);
     __m512 x = _mm512_load_ps(sums + h * 16);
@@ -122,8 +126,8 @@ inline void add_heads(const float *sums, const float *w, int32_t heads, __m512 *
 }
 
 // Two head tiles by two key tiles: sums [head tile, key tile, 16 heads, 16 keys].
-inline void products_2x2(const char *q, const char *keys, ptrdiff_t row_of_tiles, int32_t dim_tiles,
-                         float *sums) {
+inline void products_2x2(const char* q, const char* keys, ptrdiff_t row_of_tiles, int32_t dim_tiles,
+                         float* sums) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
@@ -146,8 +150,8 @@ inline void products_2x2(const char *q, const char *keys, ptrdiff_t row_of_tiles
 
 // One head tile by four key tiles: sums [key tile, 16 heads, 16 keys]. An element's sum does not
 // depend on which of the two forms ran: both add its tile products in the order of d.
-inline void products_1x4(const char *q, const char *keys, ptrdiff_t row_of_tiles, int32_t dim_tiles,
-                         float *sums) {
+inline void products_1x4(const char* q, const char* keys, ptrdiff_t row_of_tiles, int32_t dim_tiles,
+                         float* sums) {
   _tile_zero(0);
   _tile_zero(1);
   _tile_zero(2);
@@ -170,15 +174,14 @@ inline void products_1x4(const char *q, const char *keys, ptrdiff_t row_of_tiles
 }
 
 template <bool relu>
-void score_query(const IndexerScore &a, const char *q, NextKeys &next, float *scores) {
+void score_query(const IndexerScore& a, const char* q, NextKeys& next, float* scores) {
   alignas(64) float sums[2][1024];  // two, so that products need not wait for the heads before
   const int32_t dim_tiles = tiles(a.dim, kTileDim);
   const ptrdiff_t row_of_tiles = ptrdiff_t(dim_tiles) * kTileSize;
-  const char *keys = static_cast<const char *>(a.keys);
-  const float *w =
-      reinterpret_cast<const float *>(q + tiles(a.heads, kTileRows) * row_of_tiles);
+  const char* keys = static_cast<const char*>(a.keys);
+  const float* w = reinterpret_cast<const float*>(q + tiles(a.heads, kTileRows) * row_of_tiles);
   __m512 acc[kKeyTiles];
-  for (__m512 &x : acc) x = _mm512_setzero_ps();
+  for (__m512& x : acc) x = _mm512_setzero_ps();
   int32_t h = 0;
   for (; h + kTileRows < a.heads; h += 2 * kTileRows, q += 2 * row_of_tiles) {
     const int32_t second = a.heads - h - kTileRows;
@@ -202,19 +205,19 @@ void score_query(const IndexerScore &a, const char *q, NextKeys &next, float *sc
   }
 }
 
-void score(const IndexerScore &a) {
+void score(const IndexerScore& a) {
   const size_t stride = query_bytes(a.heads, a.dim);
   NextKeys next(a, kBlock, a.num_queries * tiles(a.heads, 2 * kTileRows));
   for (int32_t i = 0; i < a.num_queries; ++i) {
-    const char *q = static_cast<const char *>(a.queries) + size_t(i) * stride;
-    float *scores = a.scores + i * a.scores_stride;
+    const char* q = static_cast<const char*>(a.queries) + size_t(i) * stride;
+    float* scores = a.scores + i * a.scores_stride;
     a.relu ? score_query<true>(a, q, next, scores) : score_query<false>(a, q, next, scores);
   }
 }
 
 }  // namespace
 
-const IndexerTier &indexer_tier_amx() {
+const IndexerTier& indexer_tier_amx() {
   static const IndexerTier tier = {
       .name = "amx",
       .key_block = kBlock,

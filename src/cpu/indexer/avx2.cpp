@@ -1,10 +1,11 @@
 // Indexer, AVX2: 24 keys by 4 heads, 12 of the 16 registers sums; per step of d 12 FMAs stand
 // against 7 loads.
+#include "cpu/simd/avx2.h"
+
 #include "cpu/indexer/lanes_avx2.h"
 #include "cpu/indexer/pack_keys_x86.inl.h"
 #include "cpu/indexer/pack_query.inl.h"
 #include "cpu/indexer/score.inl.h"
-#include "cpu/simd/avx2.h"
 
 namespace dsa::cpu {
 namespace {
@@ -15,7 +16,7 @@ bool takes_all(IndexerType, IndexerType, bool) { return true; }
 
 }  // namespace
 
-const IndexerTier &indexer_tier_avx2() {
+const IndexerTier& indexer_tier_avx2() {
   static const IndexerTier tier = {
       .name = "avx2",
       .key_block = Score::kBlock,

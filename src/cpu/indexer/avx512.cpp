@@ -1,10 +1,11 @@
 // Indexer, AVX-512: 48 keys by 8 heads, 24 of the 32 registers sums; per step of d 24 FMAs stand
 // against 11 loads.
+#include "cpu/simd/avx512.h"
+
 #include "cpu/indexer/lanes_avx512.h"
 #include "cpu/indexer/pack_keys_x86.inl.h"
 #include "cpu/indexer/pack_query.inl.h"
 #include "cpu/indexer/score.inl.h"
-#include "cpu/simd/avx512.h"
 
 namespace dsa::cpu {
 namespace {
@@ -15,7 +16,7 @@ bool takes_all(IndexerType, IndexerType, bool) { return true; }
 
 }  // namespace
 
-const IndexerTier &indexer_tier_avx512() {
+const IndexerTier& indexer_tier_avx512() {
   static const IndexerTier tier = {
       .name = "avx512",
       .key_block = Score::kBlock,

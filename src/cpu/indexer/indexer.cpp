@@ -85,7 +85,7 @@ class RowWriter {
 // The call as items of work: a block of query rows by a range of positions and columns.
 struct Items {
   int64_t row_blocks;
-  int64_t ranges;       // a row block
+  int64_t ranges;  // a row block
   int64_t range_keys;
   int32_t lanes;
 

@@ -12,10 +12,10 @@ struct KeyLanes {
   using I = __m256i;
   static constexpr int kKeys = 8;
 
-  static __m128i load16(const uint8_t *p) {
-    return _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
+  static __m128i load16(const uint8_t* p) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   }
-  static I gather16(const uint8_t *const *rows, size_t offset) {
+  static I gather16(const uint8_t* const* rows, size_t offset) {
     return _mm256_inserti128_si256(_mm256_castsi128_si256(load16(rows[0] + offset)),
                                    load16(rows[4] + offset), 1);
   }
@@ -23,10 +23,10 @@ struct KeyLanes {
   static I high32(I a, I b) { return _mm256_unpackhi_epi32(a, b); }
   static I low64(I a, I b) { return _mm256_unpacklo_epi64(a, b); }
   static I high64(I a, I b) { return _mm256_unpackhi_epi64(a, b); }
-  static void copy(const float *from, float *to) { _mm256_storeu_ps(to, _mm256_loadu_ps(from)); }
+  static void copy(const float* from, float* to) { _mm256_storeu_ps(to, _mm256_loadu_ps(from)); }
 
   // Two f16 a unit: the low halves of all keys to `out`, the high halves to the row after it.
-  static void widen_f16(I unit, float scale, float *out, ptrdiff_t next) {
+  static void widen_f16(I unit, float scale, float* out, ptrdiff_t next) {
     const I low = _mm256_and_si256(unit, _mm256_set1_epi32(0xffff));
     const I both = _mm256_packus_epi32(low, _mm256_srli_epi32(unit, 16));
     const I split = _mm256_permute4x64_epi64(both, 0b11011000);
@@ -46,7 +46,7 @@ struct KeyLanes {
 
   // One unit of all keys to its elements, element i at out + i * next.
   template <IndexerType type>
-  static void widen(I unit, float *out, ptrdiff_t next) {
+  static void widen(I unit, float* out, ptrdiff_t next) {
     if constexpr (type == IndexerType::kF32) {
       _mm256_storeu_ps(out, _mm256_castsi256_ps(unit));
     } else if constexpr (type == IndexerType::kBf16) {

@@ -12,10 +12,10 @@ struct KeyLanes {
   using I = __m512i;
   static constexpr int kKeys = 16;
 
-  static __m128i load16(const uint8_t *p) {
-    return _mm_loadu_si128(reinterpret_cast<const __m128i *>(p));
+  static __m128i load16(const uint8_t* p) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   }
-  static I gather16(const uint8_t *const *rows, size_t offset) {
+  static I gather16(const uint8_t* const* rows, size_t offset) {
     I v = _mm512_castsi128_si512(load16(rows[0] + offset));
     v = _mm512_inserti32x4(v, load16(rows[4] + offset), 1);
     v = _mm512_inserti32x4(v, load16(rows[8] + offset), 2);
@@ -25,10 +25,10 @@ struct KeyLanes {
   static I high32(I a, I b) { return _mm512_unpackhi_epi32(a, b); }
   static I low64(I a, I b) { return _mm512_unpacklo_epi64(a, b); }
   static I high64(I a, I b) { return _mm512_unpackhi_epi64(a, b); }
-  static void copy(const float *from, float *to) { _mm512_storeu_ps(to, _mm512_loadu_ps(from)); }
+  static void copy(const float* from, float* to) { _mm512_storeu_ps(to, _mm512_loadu_ps(from)); }
 
   // Two f16 a unit: the low halves of all keys to `out`, the high halves to the row after it.
-  static void widen_f16(I unit, float scale, float *out, ptrdiff_t next) {
+  static void widen_f16(I unit, float scale, float* out, ptrdiff_t next) {
     const I order = _mm512_set_epi16(31, 29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1, 30,
                                      28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
     const I split = _mm512_permutexvar_epi16(order, unit);
@@ -48,7 +48,7 @@ struct KeyLanes {
 
   // One unit of all keys to its elements, element i at out + i * next.
   template <IndexerType type>
-  static void widen(I unit, float *out, ptrdiff_t next) {
+  static void widen(I unit, float* out, ptrdiff_t next) {
     if constexpr (type == IndexerType::kF32) {
       _mm512_storeu_ps(out, _mm512_castsi512_ps(unit));
     } else if constexpr (type == IndexerType::kBf16) {

@@ -25,7 +25,7 @@ struct PackKeys {
 
   // Elements [0, count) of one 16-byte step, units [kKeys] each; out is [elements, kBlock].
   template <IndexerType type>
-  static void step(const uint8_t *const *rows, size_t offset, int count, float *out) {
+  static void step(const uint8_t* const* rows, size_t offset, int count, float* out) {
     constexpr int kElements = type == IndexerType::kF32 ? 1 : type == IndexerType::kE4m3 ? 4 : 2;
     const I r0 = Lanes::gather16(rows, offset);
     const I r1 = Lanes::gather16(rows + 1, offset);
@@ -52,15 +52,15 @@ struct PackKeys {
   }
 
   template <IndexerType type>
-  static void pack(const void *const *rows, int32_t dim, float *out) {
+  static void pack(const void* const* rows, int32_t dim, float* out) {
     constexpr int kBytes = type == IndexerType::kF32 ? 4 : type == IndexerType::kE4m3 ? 1 : 2;
     constexpr int kStep = 16 / kBytes;
     const int32_t whole = dim / kStep * kStep;
     for (int group = 0; group < kBlock; group += kKeys) {
-      const uint8_t *keys[kKeys];
+      const uint8_t* keys[kKeys];
       for (int i = 0; i < kKeys; ++i) {
-        const void *row = rows[group + i];
-        keys[i] = row == nullptr ? kZeroRow : static_cast<const uint8_t *>(row);
+        const void* row = rows[group + i];
+        keys[i] = row == nullptr ? kZeroRow : static_cast<const uint8_t*>(row);
       }
       for (ptrdiff_t d = 0; d < whole; d += kStep) {
         step<type>(keys, size_t(d) * kBytes, kStep, out + d * kBlock + group);
@@ -75,9 +75,9 @@ struct PackKeys {
     }
   }
 
-  static void run(const void *const *rows, IndexerType type, ptrdiff_t stride, int32_t dim,
-                  void *packed) {
-    float *out = static_cast<float *>(packed);
+  static void run(const void* const* rows, IndexerType type, ptrdiff_t stride, int32_t dim,
+                  void* packed) {
+    float* out = static_cast<float*>(packed);
     if (stride != 1) return pack_keys_plain<kBlock>(rows, type, stride, dim, packed);
     switch (type) {
       case IndexerType::kF32:

@@ -9,7 +9,9 @@ namespace {
 
 // Row stride of a packed query. 16 floats over a multiple of 16, so that the rows of one register
 // tile do not fall into the same L1 sets when Di is a power of two.
-inline ptrdiff_t query_row_floats(int32_t dim) { return ((ptrdiff_t(dim) + 15) & ~ptrdiff_t(15)) + 16; }
+inline ptrdiff_t query_row_floats(int32_t dim) {
+  return ((ptrdiff_t(dim) + 15) & ~ptrdiff_t(15)) + 16;
+}
 
 // [Hi, row floats] of q, then [Hi rounded up to 16] weights.
 inline size_t f32_query_bytes(int32_t heads, int32_t dim) {
@@ -22,7 +24,7 @@ inline void no_setup() {}
 // Prefetches the next block's rows into L2, a share of them for each of `steps` calls of fetch.
 class NextKeys {
  public:
-  NextKeys(const IndexerScore &a, int32_t block, int32_t steps)
+  NextKeys(const IndexerScore& a, int32_t block, int32_t steps)
       : rows_(a.next_rows), bytes_(a.next_row_bytes), left_(a.next_rows == nullptr ? 0 : block) {
     share_ = steps > 0 ? (left_ + steps - 1) / steps : 0;
   }
@@ -30,14 +32,14 @@ class NextKeys {
     int32_t n = left_ < share_ ? left_ : share_;
     left_ -= n;
     for (; n > 0; --n) {
-      const char *row = static_cast<const char *>(*rows_++);
+      const char* row = static_cast<const char*>(*rows_++);
       if (row == nullptr) continue;
       for (int32_t i = 0; i < bytes_; i += 64) __builtin_prefetch(row + i, 0, 2);
     }
   }
 
  private:
-  const void *const *rows_;
+  const void* const* rows_;
   int32_t bytes_;
   int32_t left_;
   int32_t share_;
@@ -52,8 +54,9 @@ struct ScoreF32 {
   // q [kQueries, kHeads, Di], keys [Di, kBlock], w [kQueries, kHeads]. A call of its own: inlined,
   // acc and the zero vector would stay in registers and push the keys out to the stack.
   template <int kQueries, int kHeads>
-  [[gnu::noinline]] static void add_heads(const float *q, ptrdiff_t row, ptrdiff_t query, const float *w,
-                        const float *keys, int32_t dim, bool relu, float *acc) {
+  [[gnu::noinline]] static void add_heads(const float* q, ptrdiff_t row, ptrdiff_t query,
+                                          const float* w, const float* keys, int32_t dim, bool relu,
+                                          float* acc) {
     constexpr int kRows = kQueries * kHeads;
     F dot[kRows][kVectors];
 #pragma GCC unroll 64
@@ -61,7 +64,7 @@ struct ScoreF32 {
 #pragma GCC unroll 8
       for (int v = 0; v < kVectors; ++v) dot[r][v] = V::zero();
     }
-    const float *rows[kRows];
+    const float* rows[kRows];
 #pragma GCC unroll 64
     for (int r = 0; r < kRows; ++r) rows[r] = q + r / kHeads * query + r % kHeads * row;
     for (ptrdiff_t d = 0; d < dim; ++d, keys += kBlock) {
@@ -98,8 +101,8 @@ struct ScoreF32 {
 
   // The last heads, fewer than a tile: Hi mod kHeadTile.
   template <int kHeads>
-  static void add_last(int heads, const float *q, ptrdiff_t row, const float *w, const float *keys,
-                       int32_t dim, bool relu, float *acc) {
+  static void add_last(int heads, const float* q, ptrdiff_t row, const float* w, const float* keys,
+                       int32_t dim, bool relu, float* acc) {
     if (heads == kHeads) {
       add_heads<1, kHeads>(q, row, 0, w, keys, dim, relu, acc);
     } else if constexpr (kHeads > 1) {
@@ -107,7 +110,7 @@ struct ScoreF32 {
     }
   }
 
-  static void finish(const float *acc, const float *k_scale, float *scores) {
+  static void finish(const float* acc, const float* k_scale, float* scores) {
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       F sum = V::load(acc + v * V::kWidth);
@@ -118,16 +121,16 @@ struct ScoreF32 {
 
   // Few heads leave a tile empty; several queries fill it: kQueries * kHeads = kHeadTile.
   template <int kHeads>
-  static int32_t score_pairs(const IndexerScore &a, ptrdiff_t row, ptrdiff_t query,
-                             NextKeys &next) {
+  static int32_t score_pairs(const IndexerScore& a, ptrdiff_t row, ptrdiff_t query,
+                             NextKeys& next) {
     constexpr int kQueries = kHeadTile / kHeads;
     int32_t i = 0;
     for (; i + kQueries <= a.num_queries; i += kQueries) {
       alignas(64) float acc[kQueries * kBlock] = {};
-      const float *q = static_cast<const float *>(a.queries) + i * query;
+      const float* q = static_cast<const float*>(a.queries) + i * query;
       next.fetch();
       add_heads<kQueries, kHeads>(q, row, query, q + kHeads * row,
-                                  static_cast<const float *>(a.keys), a.dim, a.relu, acc);
+                                  static_cast<const float*>(a.keys), a.dim, a.relu, acc);
       for (int j = 0; j < kQueries; ++j) {
         finish(acc + j * kBlock, a.k_scale, a.scores + (i + j) * a.scores_stride);
       }
@@ -135,10 +138,10 @@ struct ScoreF32 {
     return i;
   }
 
-  static void score(const IndexerScore &a) {
+  static void score(const IndexerScore& a) {
     const ptrdiff_t row = query_row_floats(a.dim);
     const ptrdiff_t query = ptrdiff_t(f32_query_bytes(a.heads, a.dim) / sizeof(float));
-    const float *keys = static_cast<const float *>(a.keys);
+    const float* keys = static_cast<const float*>(a.keys);
     NextKeys next(a, kBlock, (a.num_queries * a.heads + kHeadTile - 1) / kHeadTile);
     int32_t i = 0;
     if (a.heads == 1) i = score_pairs<1>(a, row, query, next);
@@ -148,8 +151,8 @@ struct ScoreF32 {
     }
     for (; i < a.num_queries; ++i) {
       alignas(64) float acc[kBlock] = {};
-      const float *q = static_cast<const float *>(a.queries) + i * query;
-      const float *w = q + a.heads * row;
+      const float* q = static_cast<const float*>(a.queries) + i * query;
+      const float* w = q + a.heads * row;
       int32_t h = 0;
       for (; h + kHeadTile <= a.heads; h += kHeadTile) {
         next.fetch();

@@ -46,8 +46,9 @@ uint64_t indexer_key_bytes(const IndexerTier& tier, const IndexerParams& p) {
 
 uint64_t indexer_lane_bytes(const IndexerTier& tier, const IndexerParams& p) {
   const uint64_t query = tier.query_bytes(p.heads, p.dim);
-  const uint64_t queries = std::min(static_cast<uint64_t>(std::max<int64_t>(p.rows.count, 1)) * query,
-                                    std::max(kQueriesBytes, kLeastQueryRows * query));
+  const uint64_t queries =
+      std::min(static_cast<uint64_t>(std::max<int64_t>(p.rows.count, 1)) * query,
+               std::max(kQueriesBytes, kLeastQueryRows * query));
   return round_up(queries, 256) + indexer_key_bytes(tier, p);
 }
 

@@ -51,8 +51,8 @@ uint64_t matrix_bytes(const IndexerTopkParams& p) {
 
 int32_t affordable_lanes(const IndexerTier& tier, const IndexerTopkParams& p, int32_t lanes) {
   const uint64_t query = tier.query_bytes(p.indexer.heads, p.indexer.dim);
-  const uint64_t most = std::min({kLanesBytes / lane_part(tier, p), kQueriesBytes / query,
-                                  kScoresBytes / row_list_bytes(p)});
+  const uint64_t most = std::min(
+      {kLanesBytes / lane_part(tier, p), kQueriesBytes / query, kScoresBytes / row_list_bytes(p)});
   return static_cast<int32_t>(std::clamp<uint64_t>(most, 1, static_cast<uint64_t>(lanes)));
 }
 

@@ -18,13 +18,13 @@ struct FusedBudget {
   IndexerShape shape;
   int32_t lanes;
   int64_t row_blocks;
-  int64_t ranges;      // of keys, a row block; 1: by rows
+  int64_t ranges;  // of keys, a row block; 1: by rows
   int64_t range_keys;
-  uint64_t list;       // bytes of one row's list
-  uint64_t scratch;    // in a lane's memory, behind its walk: what Tier::select_row needs
-  uint64_t emit;       // behind that: what RowWriter needs
-  uint64_t lane;       // bytes of a lane
-  bool keeps_scores;   // by keys; also where all scores are few: a whole row is selected faster
+  uint64_t list;      // bytes of one row's list
+  uint64_t scratch;   // in a lane's memory, behind its walk: what Tier::select_row needs
+  uint64_t emit;      // behind that: what RowWriter needs
+  uint64_t lane;      // bytes of a lane
+  bool keeps_scores;  // by keys; also where all scores are few: a whole row is selected faster
 
   FusedBudget(const IndexerTier& tier, const IndexerTopkParams& p, int32_t max_lanes);
 };

@@ -119,8 +119,7 @@ class FusedCall {
     }
     if (const RowTensor& hints = p_.select.hint_indices; hints.given()) {
       row.previous = hints.row_as<const int32_t>(t);
-      row.previous_count =
-          static_cast<int32_t>(std::min<int64_t>(hints.extent[0], p_.select.k));
+      row.previous_count = static_cast<int32_t>(std::min<int64_t>(hints.extent[0], p_.select.k));
       row.previous_stride = hints.stride[0];
     }
     const topk::Output out = writer.begin(t);
@@ -132,7 +131,7 @@ class FusedCall {
   const IndexerTopkParams& p_;
   const FusedBudget& b_;
   char* const lanes_;
-  char* shared_;  // lists [lanes, query_rows], or the score matrix
+  char* shared_;                          // lists [lanes, query_rows], or the score matrix
   std::atomic<int64_t>* done_ = nullptr;  // [row_blocks]: ranges that are scored; with several
   std::atomic<int64_t> next_{0};
 };
@@ -168,17 +167,15 @@ constexpr Kernel make(const char* name, const char* family, CpuTier cpu_tier) {
 
 }  // namespace
 
-constinit const Kernel kIndexerTopkScalar =
-    make<indexer_tier_scalar, topk::tier_scalar>("cpu.indexer_topk.scalar", "scalar",
-                                                        CpuTier::kScalar);
+constinit const Kernel kIndexerTopkScalar = make<indexer_tier_scalar, topk::tier_scalar>(
+    "cpu.indexer_topk.scalar", "scalar", CpuTier::kScalar);
 #if defined(DSA_X86)
 constinit const Kernel kIndexerTopkAvx2 =
     make<indexer_tier_avx2, topk::tier_avx2>("cpu.indexer_topk.avx2", "avx2", CpuTier::kAvx2);
-constinit const Kernel kIndexerTopkAvx512 =
-    make<indexer_tier_avx512, topk::tier_avx512>("cpu.indexer_topk.avx512", "avx512",
-                                                        CpuTier::kAvx512);
-constinit const Kernel kIndexerTopkAmx = make<indexer_tier_amx, topk::tier_avx512>(
-    "cpu.indexer_topk.amx", "amx", CpuTier::kAmx);
+constinit const Kernel kIndexerTopkAvx512 = make<indexer_tier_avx512, topk::tier_avx512>(
+    "cpu.indexer_topk.avx512", "avx512", CpuTier::kAvx512);
+constinit const Kernel kIndexerTopkAmx =
+    make<indexer_tier_amx, topk::tier_avx512>("cpu.indexer_topk.amx", "amx", CpuTier::kAmx);
 #endif
 
 }  // namespace dsa::cpu

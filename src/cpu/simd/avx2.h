@@ -50,8 +50,7 @@ struct Avx2 {
     const __m128i nan = _mm_cmpeq_epi16(magnitude, _mm_set1_epi16(0x7f));
     const __m128i sign = _mm_slli_epi16(_mm_and_si128(h, _mm_set1_epi16(0x80)), 8);
     const __m128i number = _mm_slli_epi16(magnitude, 7);
-    const __m128i f16 =
-        _mm_or_si128(sign, _mm_blendv_epi8(number, _mm_set1_epi16(0x7e00), nan));
+    const __m128i f16 = _mm_or_si128(sign, _mm_blendv_epi8(number, _mm_set1_epi16(0x7e00), nan));
     return _mm256_mul_ps(_mm256_cvtph_ps(f16), _mm256_set1_ps(256.0f));
   }
   // AVX2 has no masked 16-bit load: tails go through the stack.
@@ -83,8 +82,7 @@ struct Avx2 {
   static __m128i to_bf16(F a) {
     const __m256i u = _mm256_castps_si256(a);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
-    const __m256i rounded =
-        _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
+    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
     const __m256i quiet = _mm256_or_si256(u, _mm256_set1_epi32(0x400000));
     const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(a, a, _CMP_UNORD_Q));
     const __m256i h = _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
@@ -117,6 +115,12 @@ struct Avx2 {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     x = _mm_add_ps(x, _mm_movehl_ps(x, x));
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
+  }
+  // Neighbours are added while the vectors are transposed: 7 adds for 8 vectors.
+  static F reduce_add_each(const F* a) {
+    const F x = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));
+    const F y = _mm256_hadd_ps(_mm256_hadd_ps(a[4], a[5]), _mm256_hadd_ps(a[6], a[7]));
+    return _mm256_add_ps(_mm256_permute2f128_ps(x, y, 0x20), _mm256_permute2f128_ps(x, y, 0x31));
   }
   static float reduce_max(F a) {
     __m128 x = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
@@ -164,9 +168,7 @@ struct Avx2 {
   static M and_mask(M a, M b) { return _mm256_and_ps(a, b); }
   static M or_mask(M a, M b) { return _mm256_or_ps(a, b); }
   static F select(M m, F yes, F no) { return _mm256_blendv_ps(no, yes, m); }
-  static I selecti(M m, I yes, I no) {
-    return _mm256_blendv_epi8(no, yes, _mm256_castps_si256(m));
-  }
+  static I selecti(M m, I yes, I no) { return _mm256_blendv_epi8(no, yes, _mm256_castps_si256(m)); }
 
   static void prefetch(const void *p) {
     _mm_prefetch(reinterpret_cast<const char *>(p), _MM_HINT_T0);

@@ -1,5 +1,5 @@
-// The caller's floating-point mode must not change results: with denormals read as zero, scores that
-// differ would compare equal, and another rounding mode would change every sum.
+// The caller's floating-point mode must not change results: with denormals read as zero, scores
+// that differ would compare equal, and another rounding mode would change every sum.
 #pragma once
 
 #include <cstdint>

@@ -64,6 +64,7 @@ struct Scalar {
   static F relu(F a) { return 0.0f > a ? 0.0f : a; }  // relu(NaN) is NaN
   static float reduce_add(F a) { return a; }
   static float reduce_max(F a) { return a; }
+  static F reduce_add_each(const F* a) { return a[0]; }  // lane i: reduce_add(a[i]), kWidth vectors
 
   static I addi(I a, I b) { return int32_t(uint32_t(a) + uint32_t(b)); }
   static I subi(I a, I b) { return int32_t(uint32_t(a) - uint32_t(b)); }
@@ -99,7 +100,7 @@ struct Scalar {
   static M gti(I a, I b) { return a > b; }
   static M eqi(I a, I b) { return a == b; }
 
-  static M first_n(int n) { return n > 0; }  // lanes 0 … n-1
+  static M first_n(int n) { return n > 0; }               // lanes 0 … n-1
   static uint32_t mask_bits(M m) { return m ? 1u : 0u; }  // bit j is lane j
   static int count(M m) { return m ? 1 : 0; }
   static bool any(M m) { return m; }

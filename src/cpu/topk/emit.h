@@ -17,7 +17,8 @@ class RowWriter {
 
   // Where the tier shall put row t's selection: the caller's own rows where they are laid out so.
   Output begin(int64_t t) const;
-  // Finishes the row's outputs. `first_index` is the index of the span's first key (Row::index_base).
+  // Finishes the row's outputs. `first_index` is the index of the span's first key
+  // (Row::index_base).
   void end(int64_t t, const RowSpan& span, int32_t first_index, const Cut& cut,
            const Output& selection) const;
 

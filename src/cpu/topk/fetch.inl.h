@@ -41,7 +41,8 @@ void hide(const char *mask, int64_t stride, int32_t n, Element a, Element b, flo
   const float nan = __builtin_nanf("");
   if (stride == 1) {
     for (int32_t j = 0; j < n; ++j) {
-      out[j] = (elements[j] == a) | (elements[j] == b) ? nan : out[j];
+      const bool hidden = (elements[j] == a) | (elements[j] == b);
+      out[j] = hidden ? nan : out[j];
     }
   } else {
     for (int32_t j = 0; j < n; ++j) {

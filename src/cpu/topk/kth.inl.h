@@ -144,16 +144,14 @@ Kth kth_largest(const float *values, int32_t n, int32_t r, float *spare) {
     } else if (r <= reach_high) {
       return {high_pivot, r - above_high};
     } else if (r <= above_low) {
-      n = compress_values<V>(values, n, spare, [&](auto x) {
-        return V::gt_bits(x, low) & V::gt_bits(high, x);
-      });
+      n = compress_values<V>(values, n, spare,
+                             [&](auto x) { return V::gt_bits(x, low) & V::gt_bits(high, x); });
       r -= reach_high;
     } else {
       // At or below the low pivot; below it when both are the same, since then it was counted.
       const bool same = low_pivot == high_pivot;
-      n = compress_values<V>(values, n, spare, [&](auto x) {
-        return same ? V::gt_bits(low, x) : V::ge_bits(low, x);
-      });
+      n = compress_values<V>(
+          values, n, spare, [&](auto x) { return same ? V::gt_bits(low, x) : V::ge_bits(low, x); });
       r -= same ? reach_high : above_low;
     }
     pad_with_nan<V>(spare, n);

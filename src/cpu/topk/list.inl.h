@@ -113,9 +113,9 @@ int32_t filter(List &list_, const float *scores, int32_t n, int32_t first) {
       append_lanes<V, narrow>(list, c, V::addi(indices, V::set1i(2 * W)), pass_c);
       append_lanes<V, narrow>(list, d, V::addi(indices, V::set1i(3 * W)), pass_d);
     };
-    const int32_t passed = __builtin_popcountll(
-        uint64_t{pass_a} | uint64_t{pass_b} << W | uint64_t{pass_c} << 2 * W |
-        uint64_t{pass_d} << 3 * W);
+    const int32_t passed =
+        __builtin_popcountll(uint64_t{pass_a} | uint64_t{pass_b} << W | uint64_t{pass_c} << 2 * W |
+                             uint64_t{pass_d} << 3 * W);
     if (passed <= W / 2) {
       append_all.template operator()<true>();
     } else {

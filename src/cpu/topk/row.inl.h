@@ -161,8 +161,8 @@ Cut select_short_row(const Row &row, const float *scores, void *memory, const Ou
 template <class V>
 Cut select_row(const Row &row, void *scratch, const Output &out) {
   if (row.n <= 0 || row.k <= 0) return {};
-  float *buffer = reinterpret_cast<float *>(static_cast<char *>(scratch) +
-                                            list_bytes(row.n, row.k));
+  float *buffer =
+      reinterpret_cast<float *>(static_cast<char *>(scratch) + list_bytes(row.n, row.k));
   if (row.n <= kShortRow) {
     if (row.scores != nullptr) return select_short_row<V>(row, row.scores, scratch, out);
     row.fetch(row.context, 0, row.n, buffer);

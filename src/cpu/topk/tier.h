@@ -23,10 +23,10 @@ struct Row {
   FetchScores fetch = nullptr;
   const void *context = nullptr;
   int32_t n = 0;
-  int32_t k = 0;                 // ≥ 1, may exceed n
-  int32_t index_base = 0;        // score j is reported as index_base + j (modulo 2^32)
-  bool select_neg_inf = false;   // -inf is an ordinary number
-  bool has_bound = false;        // hint: a score believed to be at or below the k-th largest
+  int32_t k = 0;                // ≥ 1, may exceed n
+  int32_t index_base = 0;       // score j is reported as index_base + j (modulo 2^32)
+  bool select_neg_inf = false;  // -inf is an ordinary number
+  bool has_bound = false;       // hint: a score believed to be at or below the k-th largest
   float bound = 0.0f;
   const int32_t *previous = nullptr;  // hint: indices once reported; out of range: ignored
   int32_t previous_count = 0;
@@ -120,8 +120,7 @@ static inline size_t scratch_bytes(int32_t n, int32_t k) {
 }
 
 // An empty list in list_bytes(n, k) of memory. With bound -inf it keeps all that can be selected.
-static inline List make_list(void *memory, int32_t n, int32_t k, float bound,
-                             bool select_neg_inf) {
+static inline List make_list(void *memory, int32_t n, int32_t k, float bound, bool select_neg_inf) {
   List list;
   list.capacity = list_capacity(n, k);
   list.values = static_cast<float *>(memory);

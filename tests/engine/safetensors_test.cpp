@@ -141,7 +141,9 @@ TEST(Safetensors, RefusesLyingShapesAndTypes) {
 }
 
 TEST(Safetensors, NamesStayOnOneLine) {
-  expect_refused(file(R"({"a\nb\u001b[31m\u00e4":7})"), "'a?b?[31m?" "?'");
+  expect_refused(file(R"({"a\nb\u001b[31m\u00e4":7})"),
+                 "'a?b?[31m?"
+                 "?'");
   expect_refused(file("{\"" + std::string(5000, 'x') + "\":7}"), "xxx...'");
 }
 

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "oracle/attention_result.h"
-#include "oracle/select_outputs.h"
+#include "oracle/text.h"
 
 namespace oracle {
 namespace {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include "oracle/select_outputs.h"
+#include "oracle/text.h"
 
 namespace oracle {
 namespace {

@@ -20,8 +20,14 @@ struct Selected {
   int64_t cut_index;
 };
 
-// Of candidates in ascending key order. `order`: DSA_ORDER_...
-Selected select(std::vector<Candidate> candidates, int32_t k, bool select_neg_inf, int32_t order);
+// Not NaN, and -inf only where it counts as a number.
+bool selectable(double score, uint64_t flags);
+
+// Of selectable candidates in ascending key order. `order`: DSA_ORDER_...
+Selected select(std::vector<Candidate> candidates, int32_t k, int32_t order);
+
+// Whether the keys stand in the order that the field asks for.
+bool in_order(const std::vector<Candidate>& keys, int32_t order);
 
 // "" or the first difference between the descriptor's outputs and what they must be.
 std::string check_topk(const dsa_topk_desc& d);

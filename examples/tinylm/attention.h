@@ -18,6 +18,10 @@ enum class AttentionMode {
   kDense    // all earlier positions
 };
 
+// How a position's cost grows with its place, for estimates of time left: place + this. Everything
+// but attention and selection costs as much as they do over so many keys.
+inline double cost_level(AttentionMode mode) { return mode == AttentionMode::kDense ? 400 : 3000; }
+
 class Attention {
  public:
   // topk: keys a query keeps; threads 0: libdsa's choice.

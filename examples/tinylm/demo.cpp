@@ -76,7 +76,7 @@ class Demo {
   Score score_in_mode(std::span<const uint8_t> text, AttentionMode mode, KvCache &cache,
                       const char *label) {
     Transformer transformer(model_, attention_, mode);
-    Progress progress(label, static_cast<int64_t>(text.size()) - 1, "bytes");
+    Progress progress(label, static_cast<int64_t>(text.size()) - 1, "bytes", cost_level(mode));
     return score(config_, transformer, cache, text, [&](double done) { progress.update(done); });
   }
 
@@ -102,7 +102,7 @@ class Demo {
     const auto positions = static_cast<int64_t>(scored.size()) - 1;
     fmt::print("\n1. Loss on {} bytes of {}\n", positions,
                (text_ ? options_.text : options_.model / "held_out.txt").filename().string());
-    fmt::print("   {:<8}{:>9}{:>10}{:>17}{:>17}{:>12}{:>8}\n", "", "nats/byte", "seconds",
+    fmt::print("   {:<8}{:>9}{:>10}{:>20}{:>19}{:>13}{:>8}\n", "", "nats/byte", "seconds",
                "= matrix products", "+ indexer, top-k", "+ attention", "+ rest");
     std::fflush(stdout);
 
@@ -130,7 +130,7 @@ class Demo {
 
   static void print_score(const char *name, const Score &s) {
     const StageTimes &t = s.times;
-    fmt::print("   {:<8}{:>9.4f}{:>10.2f}{:>17.2f}{:>17.2f}{:>12.2f}{:>8.2f}\n", name, s.mean(),
+    fmt::print("   {:<8}{:>9.4f}{:>10.2f}{:>20.2f}{:>19.2f}{:>13.2f}{:>8.2f}\n", name, s.mean(),
                s.seconds, t.matrices, t.selection, t.attention,
                s.seconds - t.matrices - t.selection - t.attention);
     std::fflush(stdout);
@@ -179,7 +179,7 @@ class Demo {
     Transformer transformer(model_, attention_, mode_);
     KvCache cache = new_cache(capacity);
     std::optional<Progress> progress(std::in_place, "prompt", static_cast<int64_t>(prompt.size()),
-                                     "bytes");
+                                     "bytes", cost_level(mode_));
     const Generation generation = generate(
         config_, transformer, cache, prompt, options_.generate,
         [&](double done) { progress->update(done); },

@@ -18,15 +18,18 @@ constexpr int64_t kFirst = 2048;
 struct Run {
   Run(const Model &model, const Attention &attention, AttentionMode mode, int32_t dtype,
       int64_t capacity)
-      : transformer(model, attention, mode), cache(model.config, dtype, capacity) {}
+      : level(cost_level(mode)),
+        transformer(model, attention, mode),
+        cache(model.config, dtype, capacity) {}
 
   void read(std::span<const uint8_t> text, int64_t to, const char *label) {
     const int64_t from = cache.length();
-    Progress progress(label, to - from, "positions");
+    Progress progress(label, to - from, "positions", level + static_cast<double>(from));
     transformer.forward(text.subspan(static_cast<size_t>(from), static_cast<size_t>(to - from)),
                         cache, nullptr, times, [&](double done) { progress.update(done); });
   }
 
+  double level;
   Transformer transformer;
   KvCache cache;
   StageTimes times;

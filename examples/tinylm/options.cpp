@@ -4,7 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <climits>
-#include <map>
 
 #include "error.h"
 
@@ -32,36 +31,42 @@ bool parse_options(int argc, char **argv, Options &options) {
   options.model = default_model();
   options.prompt = kPrompt;
   std::string device = "cpu";
+  std::string dtype = "f32";
+  bool with_long = false;
 
   CLI::App app(
       "tinylm: a small trained language model with DeepSeek Sparse Attention, run by libdsa.\n"
       "Scores held-out text sparse and dense, checks the losses against the reference, and\n"
       "continues a prompt. Exit code: 0 fine, 1 a check failed, 2 bad input.");
-  app.add_option("--text", options.text, "File to score (default: the model's held-out text)");
-  app.add_option("--prompt", options.prompt, "Text to continue (default: the head of a function)");
-  app.add_option("--topk", options.topk, "Keys that a query keeps (default: the model's, 256)")
-      ->check(CLI::Range(1, INT_MAX));
-  app.add_option("--dtype", options.dtype, "Caches and queries given to libdsa: f32 or bf16")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, int32_t>{{"f32", DSA_F32}, {"bf16", DSA_BF16}}))
-      ->option_text("f32|bf16 [f32]");
+  app.add_option("--text", options.text, "Score this file instead of the held-out text")
+      ->option_text("FILE");
+  app.add_option("--prompt", options.prompt, "Continue this text instead of the head of a function")
+      ->option_text("TEXT");
+  app.add_option("--topk", options.topk, "Keys that a query keeps [the model's: 256]")
+      ->check(CLI::Range(1, INT_MAX))
+      ->option_text("N");
+  app.add_option("--dtype", dtype, "Of the caches and queries that libdsa gets [f32]")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->option_text("f32|bf16");
   app.add_flag("--dense", options.dense, "Dense attention everywhere, no sparse run");
-  app.add_option("--bytes", options.bytes, "Positions to score")
+  app.add_flag("--long", with_long,
+               "Also time sparse and dense attention from 2048 to 65536 positions: many minutes");
+  app.add_option("--long-to", options.long_positions, "The same to N positions")
+      ->check(CLI::Range(int64_t{2048}, kMaxBytes))
+      ->option_text("N");
+  app.add_option("--bytes", options.bytes, "Positions to score [8192]")
       ->check(CLI::Range(int64_t{1}, kMaxBytes))
-      ->capture_default_str();
-  app.add_option("--generate", options.generate, "Bytes to continue the prompt by")
+      ->option_text("N");
+  app.add_option("--generate", options.generate, "Bytes to continue the prompt by [200]")
       ->check(CLI::Range(int64_t{0}, kMaxBytes))
-      ->capture_default_str();
-  app.add_flag("--long{65536}", options.long_positions,
-               "Also time sparse and dense attention from 2048 positions to 65536 (--long=N: to "
-               "N); many minutes")
-      ->check(CLI::Range(int64_t{2048}, kMaxBytes));
+      ->option_text("N");
   app.add_option("--model", options.model,
-                 "Folder of config.json, model.safetensors, held_out.txt (default: the example's "
-                 "data)");
-  app.add_option("--threads", options.threads, "Threads (default: one per core)")
-      ->check(CLI::Range(1, 1024));
-  app.add_option("--device", device, "cpu")->capture_default_str();
+                 "Folder with config.json, model.safetensors, held_out.txt [examples/tinylm/data]")
+      ->option_text("DIR");
+  app.add_option("--threads", options.threads, "Threads [one per core]")
+      ->check(CLI::Range(1, 1024))
+      ->option_text("N");
+  app.add_option("--device", device, "cpu")->option_text("DEVICE");
 
   try {
     app.parse(argc, argv);
@@ -71,6 +76,8 @@ bool parse_options(int argc, char **argv, Options &options) {
   } catch (const CLI::ParseError &error) {
     throw BadInput(error.what());
   }
+  if (with_long && options.long_positions == 0) options.long_positions = 65536;
+  options.dtype = dtype == "f32" ? DSA_F32 : DSA_BF16;
   if (device == "cuda") throw BadInput("--device cuda: tinylm runs on the CPU only");
   if (device != "cpu") throw BadInput("--device " + device + ": not a device (cpu)");
   if (options.prompt.empty()) throw BadInput("--prompt is empty, at least one byte is needed");

@@ -23,10 +23,11 @@ std::string clock_text(double seconds) {
 
 }  // namespace
 
-Progress::Progress(std::string label, int64_t total, std::string unit)
+Progress::Progress(std::string label, int64_t total, std::string unit, double level)
     : label_(std::move(label)),
       total_(static_cast<double>(total)),
       unit_(std::move(unit)),
+      level_(level),
       terminal_(isatty(STDERR_FILENO) == 1),
       start_(Clock::now()) {}
 
@@ -37,21 +38,21 @@ Progress::~Progress() {
 void Progress::update(double done) {
   const double elapsed = seconds_since(start_);
   if (done <= 0 || done >= total_) return;
+  const double part = work(done) / work(total_);
   if (terminal_) {
-    const bool long_enough = elapsed > kJudgeAfter && elapsed / done * total_ > kShowFrom;
+    const bool long_enough = elapsed > kJudgeAfter && elapsed / part > kShowFrom;
     if (!shown_ && !long_enough) return;
     if (shown_ && elapsed - last_ < kBarEvery) return;
-    draw_bar(done, elapsed);
+    draw_bar(done, part, elapsed);
   } else {
     if (elapsed - last_ < (shown_ ? kLineEvery : kShowFrom)) return;
-    print_line(done, elapsed);
+    print_line(part, elapsed);
   }
   shown_ = true;
   last_ = elapsed;
 }
 
-void Progress::draw_bar(double done, double elapsed) const {
-  const double part = done / total_;
+void Progress::draw_bar(double done, double part, double elapsed) const {
   const int full = static_cast<int>(part * kBarWidth);
   fmt::print(stderr, "\r\x1b[K{}: {:3.0f}%|{:#<{}}{: <{}}| {:.0f}/{:.0f} [{}<{}, {:.0f} {}/s]",
              label_, 100 * part, "", full, "", kBarWidth - full, done, total_, clock_text(elapsed),
@@ -59,10 +60,9 @@ void Progress::draw_bar(double done, double elapsed) const {
   std::fflush(stderr);
 }
 
-void Progress::print_line(double done, double elapsed) const {
-  const double part = done / total_;
-  fmt::print(stderr, "{}: {:.0f}% of {:.0f} {}, {} gone, about {} to go\n", label_, 100 * part,
-             total_, unit_, clock_text(elapsed), clock_text(elapsed / part - elapsed));
+void Progress::print_line(double part, double elapsed) const {
+  fmt::print(stderr, "{}: {:.0f}% of the work for {:.0f} {}, {} gone, about {} to go\n", label_,
+             100 * part, total_, unit_, clock_text(elapsed), clock_text(elapsed / part - elapsed));
 }
 
 }  // namespace tinylm

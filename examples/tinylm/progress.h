@@ -11,7 +11,8 @@ namespace tinylm {
 
 class Progress {
  public:
-  Progress(std::string label, int64_t total, std::string unit);
+  // The i-th of `total` units is expected to cost `level` + i: attention over a growing context.
+  Progress(std::string label, int64_t total, std::string unit, double level);
   ~Progress();
   Progress(const Progress &) = delete;
   Progress &operator=(const Progress &) = delete;
@@ -19,12 +20,14 @@ class Progress {
   void update(double done);
 
  private:
-  void draw_bar(double done, double elapsed) const;
-  void print_line(double done, double elapsed) const;
+  double work(double done) const { return done * (level_ + done / 2); }
+  void draw_bar(double done, double part, double elapsed) const;
+  void print_line(double part, double elapsed) const;
 
   std::string label_;
   double total_;
   std::string unit_;
+  double level_;
   bool terminal_;
   bool shown_ = false;
   Clock::time_point start_;

@@ -26,7 +26,7 @@ std::optional<Reference> load_reference(const std::filesystem::path &folder, int
 
 Tolerance tolerance(int32_t dtype) {
   if (dtype == DSA_F32) return {.mean_loss = 1e-4, .decode_logits = 1e-4};
-  return {.mean_loss = 2e-2, .decode_logits = 0.5};
+  return {.mean_loss = 2e-2, .decode_logits = 0.2};
 }
 
 Comparison compare(const Score &score, const Reference &reference, int64_t positions) {

@@ -176,6 +176,7 @@ std::vector<float> Safetensors::floats(const std::string &tensor,
   const uint8_t *data = file_.data() + t.begin;
   const bool is_f32 = t.dtype == "F32";
   std::vector<float> values((t.end - t.begin) / (is_f32 ? 4 : 2));
+  if (values.empty()) return values;
   if (is_f32) {
     std::memcpy(values.data(), data, t.end - t.begin);
   } else {

@@ -1,0 +1,78 @@
+#include "context.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <optional>
+
+namespace bench {
+namespace {
+
+// Sets an environment variable for a while.
+class Setting {
+ public:
+  Setting(const char* name, const std::string& value) : name_(value.empty() ? nullptr : name) {
+    if (!name_) return;
+    if (const char* old = std::getenv(name)) before_ = old;
+    setenv(name, value.c_str(), 1);
+  }
+  ~Setting() {
+    if (!name_) return;
+    if (before_) {
+      setenv(name_, before_->c_str(), 1);
+    } else {
+      unsetenv(name_);
+    }
+  }
+  Setting(const Setting&) = delete;
+  Setting& operator=(const Setting&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+}  // namespace
+
+void check(dsa_status status) {
+  if (status == DSA_OK) return;
+  const std::string text = fmt::format("{}: {}", dsa_status_name(status), dsa_last_error());
+  if (status == DSA_ERROR_UNSUPPORTED) throw Unsupported(text);
+  throw std::runtime_error(text);
+}
+
+Context::Context(const ContextSpec& spec) {
+  const Setting kernel("DSA_KERNEL", spec.kernel);
+  const Setting isa("DSA_CPU_ISA", spec.isa);
+  dsa_ctx_options options = {};
+  options.struct_size = sizeof options;
+  options.num_threads = spec.threads;
+  dsa_ctx* raw = nullptr;
+  check(dsa_ctx_create(&options, &raw));
+  ctx_.reset(raw);
+
+  uint64_t bytes = 0;
+  check(dsa_ctx_describe(raw, nullptr, 0, &bytes));
+  std::vector<char> text(bytes);
+  check(dsa_ctx_describe(raw, text.data(), bytes, nullptr));
+  about_ = nlohmann::ordered_json::parse(text.data());
+  threads_ = about_.value("threads", 1);
+  cores_ = about_.value("cores", std::vector<int>());
+  isa_found_ = about_.value("isa_found", "scalar");
+}
+
+std::string Context::kernel_for(const void* desc) const {
+  dsa_plan* plan = nullptr;
+  check(dsa_plan_create(get(), desc, &plan));
+  const std::string name = dsa_plan_kernel(plan);
+  dsa_plan_destroy(plan);
+  return name;
+}
+
+uint64_t Context::workspace_size(const void* desc) const {
+  uint64_t bytes = 0;
+  check(dsa_workspace_size(get(), desc, &bytes));
+  return bytes;
+}
+
+}  // namespace bench

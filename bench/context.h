@@ -1,0 +1,55 @@
+// A dsa_ctx with the environment variables that a run asks for, and what it says about itself.
+#pragma once
+
+#include <dsa.h>
+
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace bench {
+
+// A call that the library refuses because no kernel of the context does it.
+struct Unsupported : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// Throws Unsupported, or std::runtime_error for every other status but DSA_OK.
+void check(dsa_status status);
+
+struct ContextSpec {
+  int32_t threads = 0;  // 0: the library's choice
+  std::string kernel;   // DSA_KERNEL, "" leaves the environment as it is
+  std::string isa;      // DSA_CPU_ISA, likewise
+  auto operator<=>(const ContextSpec&) const = default;
+};
+
+class Context {
+ public:
+  explicit Context(const ContextSpec& spec);
+
+  dsa_ctx* get() const { return ctx_.get(); }
+  const nlohmann::ordered_json& about() const { return about_; }
+  int32_t threads() const { return threads_; }
+  const std::vector<int>& cores() const { return cores_; }
+  const std::string& isa_found() const { return isa_found_; }
+
+  // The kernel that the descriptor gets: "cpu.topk.avx512". Throws as check.
+  std::string kernel_for(const void* desc) const;
+  uint64_t workspace_size(const void* desc) const;
+
+ private:
+  struct Deleter {
+    void operator()(dsa_ctx* ctx) const { dsa_ctx_destroy(ctx); }
+  };
+  std::unique_ptr<dsa_ctx, Deleter> ctx_;
+  nlohmann::ordered_json about_;
+  int32_t threads_ = 1;
+  std::vector<int> cores_;
+  std::string isa_found_;
+};
+
+}  // namespace bench

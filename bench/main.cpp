@@ -1,0 +1,122 @@
+// dsa-bench: times the operations of libdsa through its C interface.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "error.h"
+#include "options.h"
+#include "progress.h"
+#include "suite.h"
+
+namespace bench {
+
+std::string describe(const Job& job) {
+  struct Text {
+    std::string operator()(const TopkCase& c) const {
+      return fmt::format("topk {} x {}, k {}, {}", c.rows, c.n, c.k,
+                         pattern_names()[size_t(c.pattern)]);
+    }
+    std::string operator()(const IndexerCase& c) const {
+      return fmt::format("{} {} x {}, {} heads of {}, {}", c.k > 0 ? "indexer_topk" : "indexer",
+                         c.queries, c.keys, c.heads, c.dim, dtype_name(c.key_dtype));
+    }
+    std::string operator()(const AttnCase& c) const {
+      return fmt::format("attn {} x {}, k {}, {} heads of {}/{}", c.queries, c.keys, c.k, c.heads,
+                         c.dim, c.value_dim);
+    }
+    std::string operator()(const OverheadCase&) const { return "overhead"; }
+  };
+  return std::visit(Text(), job.what);
+}
+
+namespace {
+
+int run_all(Options& options, const std::string& command) {
+  std::map<ContextSpec, std::unique_ptr<Context>> contexts;
+  const auto context = [&contexts](const ContextSpec& spec) -> const Context& {
+    auto& slot = contexts[spec];
+    if (!slot) slot = std::make_unique<Context>(spec);
+    return *slot;
+  };
+  const Context& base = context(options.context);
+  const bool is_suite = !options.suite.empty();
+  if (is_suite) options.jobs = suite_jobs(options.suite, options.context, base.isa_found());
+
+  Progress progress(int64_t(options.jobs.size()) + (options.roofs ? 1 : 0), options.quiet);
+  std::optional<Roofs> roofs;
+  if (options.roofs) {
+    progress.step("roofs");
+    roofs = measure_roofs(base, options.roof_time);
+  }
+
+  Report report;
+  for (const Job& job : options.jobs) {
+    progress.step(describe(job));
+    Record record;
+    try {
+      const Setup setup{context(job.context), options.settings, roofs ? &*roofs : nullptr};
+      record = std::visit([&setup](const auto& c) { return run(setup, c); }, job.what);
+    } catch (const Unsupported& error) {
+      // In a suite the other cases still count.
+      if (!is_suite) throw;
+      record["op"] = job.group;
+      record["check"] = "-";
+      record["note"] = fmt::format("{}: {}", describe(job), error.what());
+    }
+    if (!job.group.empty()) record["group"] = job.group;
+    if (!job.model.empty()) record["model"] = job.model;
+    report.add(std::move(record));
+  }
+  progress.clear();
+
+  const nlohmann::ordered_json& about = base.about();
+  fmt::print("{}; {} threads, {}\n\n", about.value("cpu", "?"), base.threads(),
+             about.value("isa_used", "?"));
+  if (roofs) {
+    roofs->print();
+    fmt::print("\n");
+  }
+  if (!options.roofs_only) report.print_table();
+
+  if (!options.csv.empty()) report.write_csv(options.csv);
+  if (!options.json.empty()) {
+    nlohmann::ordered_json head;
+    head["tool"] = "dsa-bench";
+    head["command"] = command;
+    head["about"] = about;
+    if (roofs) head["roofs"] = roofs->json();
+    report.write_json(options.json, head);
+  }
+  if (report.any_failed()) {
+    fmt::print(stderr, "dsa-bench: a result is wrong, see the column check\n");
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace bench
+
+int main(int argc, char** argv) {
+  bench::Options options;
+  int exit_code = 0;
+  try {
+    if (!bench::parse(argc, argv, options, exit_code)) return exit_code;
+    std::string command = "dsa-bench";
+    for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
+    return bench::run_all(options, command);
+  } catch (const std::invalid_argument& error) {
+    fmt::print(stderr, "dsa-bench: {}\n", error.what());
+    return 2;
+  } catch (const tinylm::BadInput& error) {
+    fmt::print(stderr, "dsa-bench: {}\n", error.what());
+    return 2;
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "dsa-bench: {}\n", error.what());
+    return 1;
+  }
+}

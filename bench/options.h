@@ -1,0 +1,27 @@
+// The command line.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cases.h"
+
+namespace bench {
+
+struct Options {
+  ContextSpec context;
+  Settings settings;
+  bool roofs = true;
+  double roof_time = 0.1;  // seconds for each loop
+  bool roofs_only = false;
+  bool quiet = false;
+  std::string csv, json;
+  std::vector<std::string> suite;  // groups; empty: `jobs` are given by shapes
+  std::vector<Job> jobs;
+};
+
+// False: the command is done (help, a list) or the command line is wrong (`exit_code` 2, one line
+// on stderr).
+bool parse(int argc, char** argv, Options& options, int& exit_code);
+
+}  // namespace bench

@@ -1,0 +1,44 @@
+// A record is one measured case. Records become a table, a CSV file and a JSON file.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "context.h"
+#include "measure.h"
+#include "roofs.h"
+
+namespace bench {
+
+using Record = nlohmann::ordered_json;
+
+// The columns of the CSV file, in order; a field that a record lacks stays empty.
+//   rows, n, k    queries, keys (columns of a top-k), selected a row
+//   calls         calls in a sample
+//   bytes, flop   the fewest that a call must move and compute: every input and output byte once
+//   gb_s, gflop_s at the median;  mem_roof, flop_roof: over the roofs of the same run (bytes that
+//                 stay in a cache can pass the memory roof)
+//   to_maximum    time over that of a vectorised maximum of the same row, by turns, minimum to
+//                 minimum
+//   check         ok: a sample of the result agrees with a plain computation; FAILED; -: not looked
+const std::vector<std::string>& columns();
+
+// Fills the timing, the rates and, where `roofs` were measured, the shares of them.
+void set_timing(Record& record, const Timing& timing, double bytes, double flop,
+                const Roofs* roofs);
+
+class Report {
+ public:
+  void add(Record record) { records_.push_back(std::move(record)); }
+  bool any_failed() const;
+  void print_table() const;
+  void write_csv(const std::string& path) const;
+  void write_json(const std::string& path, const nlohmann::ordered_json& head) const;
+
+ private:
+  std::vector<Record> records_;
+};
+
+}  // namespace bench

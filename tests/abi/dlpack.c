@@ -1,7 +1,7 @@
 /* dsa_dlpack.h: views of DLPack tensors, dense and strided, and what it refuses. */
-#include "dsa_dlpack.h"
-
 #include <stdio.h>
+
+#include "dsa_dlpack.h"
 
 static int failures;
 
@@ -46,7 +46,8 @@ int main(void) {
   in.device.device_type = kDLCUDA;
   in.device.device_id = 3;
   expect(dsa_tensor_from_dlpack(&in, &out) == DSA_OK && out.device == DSA_DEVICE_CUDA &&
-             out.device_id == 3, "CUDA");
+             out.device_id == 3,
+         "CUDA");
   in.dtype.bits = 64;
   expect(dsa_tensor_from_dlpack(&in, &out) == DSA_ERROR_UNSUPPORTED, "f64");
   in.dtype.bits = 32;

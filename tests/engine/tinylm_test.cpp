@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <sys/wait.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <regex>
 #include <string>
 
 namespace {
@@ -63,6 +63,15 @@ std::string last_line(const std::string &text) {
   const size_t end = text.find_last_not_of('\n');
   const size_t begin = text.rfind('\n', end);
   return text.substr(begin + 1, end - begin);
+}
+
+bool is_last_line(const std::string &line) {
+  double loss = -1, reference = -1;
+  std::sscanf(line.c_str(), "held-out loss: %lf nats/byte (reference %lf)", &loss, &reference);
+  char expected[100];
+  std::snprintf(expected, sizeof expected, "held-out loss: %.4f nats/byte (reference %.4f)", loss,
+                reference);
+  return loss > 0 && reference > 0 && line == expected;
 }
 
 // Exit code 2 and one line on stderr that says what is wrong.
@@ -189,7 +198,6 @@ TEST_F(DamagedModel, WrongWeightFailsTheCheck) {
 }
 
 TEST(Tinylm, LastLine) {
-  const std::regex line(R"(held-out loss: \d\.\d{4} nats/byte \(reference \d\.\d{4}\))");
   for (const char *options :
        {"--bytes 600 --generate 8", "--bytes 600 --generate 8 --dtype bf16",
         "--bytes 600 --generate 0 --dense", "--bytes 600 --generate 2 --topk 64",
@@ -198,7 +206,7 @@ TEST(Tinylm, LastLine) {
     SCOPED_TRACE(options);
     const Result r = run(options);
     EXPECT_EQ(r.code, 0) << r.err;
-    EXPECT_TRUE(std::regex_match(last_line(r.out), line)) << last_line(r.out);
+    EXPECT_TRUE(is_last_line(last_line(r.out))) << last_line(r.out);
   }
 }
 

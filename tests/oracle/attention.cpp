@@ -214,31 +214,59 @@ std::vector<double> query(const dsa_sparse_attn_desc& d, int64_t t, int64_t h) {
   return q;
 }
 
+// Both scopes of a call, with their caches.
+struct Scopes {
+  Scope scope[2];
+  int count;
+  explicit Scopes(const dsa_sparse_attn_desc& d)
+      : scope{first_scope(d), second_scope(d)}, count(given(d.kv_b) ? 2 : 1) {
+    for (int i = 0; i < count; ++i) {
+      Scope& s = scope[i];
+      s.cache = make_cache(s.layout, s.page_size, *s.kv, *s.table, packed_pages(s));
+    }
+  }
+};
+
+Row attention_row(const dsa_sparse_attn_desc& d, const Scopes& scopes, int64_t t) {
+  const int64_t batch = batch_of(d, d.key_layout == DSA_LAYOUT_BATCH ? d.kv.shape[0] : 0);
+  const int64_t columns = given(d.scores) ? d.scores.shape[d.scores.ndim - 1] : -1;
+  return find_row(d, t, row_count(d.q, 2), batch, scopes.scope[0].cache.keys, columns);
+}
+
+std::vector<Place> selected_places(const dsa_sparse_attn_desc& d, const Scopes& scopes, int which,
+                                   const Row& row, int64_t t) {
+  const Scope& s = scopes.scope[which];
+  return which == 0 ? first_keys(d, s, row, t) : second_keys(d, s, row.request, t);
+}
+
 }  // namespace
+
+std::vector<std::vector<int64_t>> read_places(const dsa_sparse_attn_desc& d, int scope) {
+  const Scopes scopes(d);
+  std::vector<Place> all;
+  for (int64_t t = 0; t < row_count(d.q, 2) && scope < scopes.count; ++t) {
+    const Row row = attention_row(d, scopes, t);
+    for (Place& at : selected_places(d, scopes, scope, row, t)) all.push_back(std::move(at));
+  }
+  return all;
+}
 
 std::string check_sparse_attn(const dsa_sparse_attn_desc& d, double p_unit) {
   const int64_t rows = row_count(d.q, 2);
   const int64_t heads = d.q.shape[d.q.ndim - 2];
   const int64_t value_dim = given(d.out) ? d.out.shape[d.out.ndim - 1] : 0;
-  const bool two = given(d.kv_b);
-  Scope scopes[2] = {first_scope(d), second_scope(d)};
-  for (int i = 0; i < (two ? 2 : 1); ++i) {
-    Scope& s = scopes[i];
-    s.cache = make_cache(s.layout, s.page_size, *s.kv, *s.table, packed_pages(s));
-  }
-  const int64_t batch = batch_of(d, d.key_layout == DSA_LAYOUT_BATCH ? d.kv.shape[0] : 0);
-  const int64_t columns = given(d.scores) ? d.scores.shape[d.scores.ndim - 1] : -1;
+  const Scopes both(d);
+  const Scope* const scopes = both.scope;
   for (int64_t t = 0; t < rows; ++t) {
-    const Row row = find_row(d, t, rows, batch, scopes[0].cache.keys, columns);
-    const std::vector<Place> places[2] = {
-        first_keys(d, scopes[0], row, t),
-        two ? second_keys(d, scopes[1], row.request, t) : std::vector<Place>{}};
+    const Row row = attention_row(d, both, t);
+    std::vector<Place> places[2];
+    for (int i = 0; i < both.count; ++i) places[i] = selected_places(d, both, i, row, t);
     std::vector<Key> keys[2];  // of the KV heads that head h reads
     for (int64_t h = 0; h < heads; ++h) {
       const std::vector<double> q = query(d, t, h);
       std::vector<double> logits, sizes;
       std::vector<const std::vector<double>*> values;
-      for (int i = 0; i < (two ? 2 : 1); ++i) {
+      for (int i = 0; i < both.count; ++i) {
         const int64_t group = heads / kv_heads(scopes[i]);
         if (h % group == 0) {
           keys[i].clear();
@@ -285,9 +313,9 @@ std::string check_merge_lse(const dsa_merge_lse_desc& d) {
       double most = -kInf;
       for (int64_t p = 0; p < parts; ++p) {
         double lse = row_number(part_of(d.partial_lse, p), t, {h});
-        if (given(d.max)) most = std::max(most, row_number(part_of(d.partial_max, p), t, {h}));
         if (d.flags & DSA_LSE_EMPTY_POS_INF && lse == kInf) lse = -kInf;
-        if (lse == -kInf) continue;
+        if (lse == -kInf) continue;  // an empty part does not count, whatever it holds
+        if (given(d.max)) most = std::max(most, row_number(part_of(d.partial_max, p), t, {h}));
         logits.push_back(d.flags & DSA_LSE_BASE2 ? lse * std::log(2.0) : lse);
         sizes.push_back(std::fabs(logits.back()));
         parts_out.emplace_back();

@@ -37,8 +37,10 @@ Score score_key(const IndexQuery& query, const KeyRow& key) {
       size += std::fabs(product);
     }
     dot *= query.scale[size_t(h)];
+    const bool exact = query.relu && dot == -std::numeric_limits<double>::infinity();
     if (query.relu && dot < 0) dot = 0;
     out.value += query.w[size_t(h)] * dot;
+    if (exact) continue;  // an infinite size says nothing of an error
     out.magnitude += std::fabs(query.w[size_t(h)] * query.scale[size_t(h)]) * size;
   }
   out.value *= key.scale;

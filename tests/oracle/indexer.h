@@ -83,6 +83,24 @@ Score score_key(const IndexQuery& query, const KeyRow& key);
 // How far an f32 score may be from `want`.
 double score_bound(const Score& want, const IndexQuery& query);
 
+// Where the keys lie that any row sees: indices on the cache's leading axes.
+template <class Desc>
+std::vector<std::vector<int64_t>> seen_places(const Desc& d, int64_t columns) {
+  const Cache cache = index_cache(d);
+  const int64_t batch = batch_of(d, d.key_layout == DSA_LAYOUT_BATCH ? d.keys.shape[0] : 0);
+  const int64_t rows = row_count(d.q, 2);
+  std::vector<std::vector<int64_t>> all;
+  for (int64_t t = 0; t < rows; ++t) {
+    const Row row = find_row(d, t, rows, batch, cache.keys, columns);
+    for (int64_t s = row.begin; s < row.end; ++s) {
+      if (row.hidden[size_t(s - row.begin)]) continue;
+      std::vector<int64_t> at = cache.find(row.request, s);
+      if (!at.empty()) all.push_back(std::move(at));
+    }
+  }
+  return all;
+}
+
 // "" or the first score outside the bound |I - ref| <= c (Di + Hi) 2^-24 magnitude (plus the output's
 // rounding). `untouched`: what invisible columns held before, under DSA_KEEP_INVISIBLE.
 std::string check_indexer(const dsa_indexer_desc& d, double untouched);

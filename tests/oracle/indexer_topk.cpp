@@ -30,8 +30,8 @@ Scored score_row(const dsa_indexer_topk_desc& d, const Cache& cache, const Row& 
   for (int64_t s = row.begin; s < row.end; ++s) {
     if (row.hidden[size_t(s - row.begin)]) continue;
     const KeyRow key = find_key(d, cache, row.request, s, query.dim);
-    // An indexer leaves -inf for a key that a table entry outside the cache hides.
-    const Score score = key.visible ? score_key(query, key) : Score{-kInf, 0};
+    if (!key.visible) continue;
+    const Score score = score_key(query, key);
     if (!selectable(score.value, d.flags)) continue;
     out.candidates.push_back({s, score.value, s});
     out.bounds.push_back(std::isinf(score.value) ? 0 : score_bound(score, query));

@@ -23,9 +23,8 @@
 #include "attention_tiles_model.h"
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,f16c")
-#include "cpu/simd/avx512.h"
-
 #include "cpu/attention/amx.inl.h"
+#include "cpu/simd/avx512.h"
 namespace {
 const dsa::cpu::AttnTier &amx_model_tier() {
   static constexpr dsa::cpu::AttnTier kTier =
@@ -87,7 +86,8 @@ double put(AttnType type, char *p, float x) {
     int best = 0;
     for (int c = 0; c < 256; ++c) {
       if ((c & 0x7f) == 0x7f) continue;
-      if (std::fabs(e4m3_to_f32(uint8_t(c)) - x) < std::fabs(e4m3_to_f32(uint8_t(best)) - x)) best = c;
+      if (std::fabs(e4m3_to_f32(uint8_t(c)) - x) < std::fabs(e4m3_to_f32(uint8_t(best)) - x))
+        best = c;
     }
     *p = char(best);
     return e4m3_to_f32(uint8_t(best));
@@ -270,8 +270,10 @@ void check(const Case &c, unsigned seed) {
           o += p * value;
           weighted += p * std::fabs(value);
         }
-        const double bound = (std::ldexp(1.0, -24) * (8 + 4 * std::sqrt(c.n)) + 2 * logit_error +
-                              weight_error) * weighted + 1e-30;
+        const double bound =
+            (std::ldexp(1.0, -24) * (8 + 4 * std::sqrt(c.n)) + 2 * logit_error + weight_error) *
+                weighted +
+            1e-30;
         ASSERT_NEAR(r.out[size_t(h) * c.dv + i], o, bound) << "head " << h << " element " << i;
       }
     }
@@ -446,20 +448,22 @@ TEST(AttentionTier, HeadsDoNotSeeEachOther) {
   AttnQuery a;
   a.type = AttnType::kBf16;
   a.head_stride = c.d;
-  for (const Tier &t : tiers()) {
-    SCOPED_TRACE(t.name);
-    c.heads = s.heads = heads;
-    a.q = q.data();
-    const Result all = run(t, c, s, a, k, nullptr, nullptr);
-    for (int first = 0; first < heads; first += 16) {
-      c.heads = s.heads = std::min(16, heads - first);
-      a.q = q.data() + first * c.d;
-      const Result part = run(t, c, s, a, k, nullptr, nullptr);
-      EXPECT_EQ(memcmp(part.out.data(), all.out.data() + first * c.dv, part.out.size() * 4), 0);
-      EXPECT_EQ(memcmp(part.max.data(), all.max.data() + first, part.max.size() * 4), 0);
-      EXPECT_EQ(memcmp(part.sum.data(), all.sum.data() + first, part.sum.size() * 4), 0);
+  for (const Tier &t : tiers())
+    for (bool few : {false, true}) {
+      SCOPED_TRACE(t.name);
+      s.few_heads = few;
+      c.heads = s.heads = heads;
+      a.q = q.data();
+      const Result all = run(t, c, s, a, k, nullptr, nullptr);
+      for (int first = 0, step = 1; first < heads; first += c.heads, step = step % 16 + 1) {
+        c.heads = s.heads = std::min(step, heads - first);
+        a.q = q.data() + first * c.d;
+        const Result part = run(t, c, s, a, k, nullptr, nullptr);
+        EXPECT_EQ(memcmp(part.out.data(), all.out.data() + first * c.dv, part.out.size() * 4), 0);
+        EXPECT_EQ(memcmp(part.max.data(), all.max.data() + first, part.max.size() * 4), 0);
+        EXPECT_EQ(memcmp(part.sum.data(), all.sum.data() + first, part.sum.size() * 4), 0);
+      }
     }
-  }
 }
 
 // NaN and infinities inside a key that is read; logits of -inf only.

@@ -154,8 +154,9 @@ TEST_F(TwoPackages, CpuMaskIsTakenAsItIs) {
 
   request.numa_node = 0;
   around.allowed = set_of({{0, 3}, {6, 7}});
-  EXPECT_EQ(error_of(machine, around, request),
-            "ctx_options.cpu_mask has no CPU that this process may use; its affinity mask: 0-3,6-7");
+  EXPECT_EQ(
+      error_of(machine, around, request),
+      "ctx_options.cpu_mask has no CPU that this process may use; its affinity mask: 0-3,6-7");
   request.cpu_mask_words = 0;
   EXPECT_NE(error_of(machine, around, request), "no error");
 }
@@ -354,8 +355,8 @@ TEST(TopologySysfs, SiblingsAndNodes) {
   for (int i = 0; i < 4; ++i) {
     const std::string cpu = cpus + std::to_string(i);
     const int core = i % 2;
-    root.write(cpu + "/topology/core_cpus_list", std::to_string(core) + ',' +
-                                                     std::to_string(core + 2) + '\n');
+    root.write(cpu + "/topology/core_cpus_list",
+               std::to_string(core) + ',' + std::to_string(core + 2) + '\n');
     root.write(cpu + "/topology/physical_package_id", std::to_string(core) + '\n');
     root.write(cpu + "/node" + std::to_string(core) + "/cpulist", "");
   }
@@ -369,9 +370,9 @@ TEST(TopologySysfs, SiblingsAndNodes) {
   EXPECT_EQ(cpus_of(choice), (std::vector<int>{3}));
   EXPECT_EQ(choice.numa_node, 1);
   // Nothing below the root: every CPU is a core of its own.
-  EXPECT_EQ(choose_cpus_of(machine_of_sysfs(root.path() + "/none", around.allowed), around, {})
-                .threads,
-            4);
+  EXPECT_EQ(
+      choose_cpus_of(machine_of_sysfs(root.path() + "/none", around.allowed), around, {}).threads,
+      4);
 }
 
 // Sets variables for one test and puts the old values back.
@@ -392,7 +393,7 @@ class WithoutOpenMpSettings {
   }
 
  private:
-  static constexpr const char* kNames[] = {"OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OMP_PROC_BIND",
+  static constexpr const char* kNames[] = {"OMP_NUM_THREADS", "OMP_THREAD_LIMIT",  "OMP_PROC_BIND",
                                            "OMP_PLACES",      "GOMP_CPU_AFFINITY", "KMP_AFFINITY"};
   std::vector<std::string> saved_;
 };

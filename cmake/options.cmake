@@ -41,6 +41,10 @@ endif()
 
 # Multiply-adds are written where they are meant: the same bits from every compiler.
 add_compile_options(-Wall -Wextra -ffp-contract=off -fno-math-errno)
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  # Says of "text" + std::string that it copies onto itself (GCC bug 105651).
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
+endif()
 if(DSA_WERROR)
   add_compile_options(-Werror)
 endif()

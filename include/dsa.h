@@ -494,6 +494,8 @@ DSA_API dsa_status dsa_topk(dsa_ctx *ctx, const dsa_topk_desc *desc, const dsa_e
  * What dsa_indexer with f32 scores and then dsa_topk give, bit for bit, without the score matrix in
  * memory: at most 64 MiB of workspace whatever T and S. Fields as in the two. DSA_COLUMNS_FROM_BEGIN
  * says what the columns of the mask are. slot_table not given: block_table and the keys' page size.
+ * (One difference, under DSA_SELECT_NEG_INF: a key that a mask or a bad block-table entry hides is a
+ * column of -inf to the second step of the two, and can be selected there; it never is here.)
  *
  * Flags: DSA_CAUSAL, DSA_COLUMNS_FROM_BEGIN, DSA_NO_RELU, DSA_SELECT_NEG_INF. Since 0.1. */
 typedef struct dsa_indexer_topk_desc {

@@ -50,8 +50,9 @@ KeyAxis make_axis(const CacheFields& f, const char* name, const dsa_tensor& keys
   KeyAxis axis;
   axis.layout = f.layout;
   const int32_t rank = packed_pages ? 1 : axis_rank(f.layout);
-  if (keys.ndim < rank) {
-    fail(DSA_ERROR_INVALID, "%s.%s.ndim is %d, must be at least %d", f.op, name, keys.ndim, rank + 1);
+  if (keys.ndim < rank || keys.ndim > 5) {
+    fail(DSA_ERROR_INVALID, "%s.%s.ndim is %d, must be %d to %d", f.op, name, keys.ndim, rank + 1,
+         rank + 2);
   }
   if (f.page_size < 0) {
     fail(DSA_ERROR_INVALID, "%s.page_size%s is %d, must be >= 0", f.op, f.suffix, f.page_size);
@@ -72,7 +73,9 @@ KeyAxis make_axis(const CacheFields& f, const char* name, const dsa_tensor& keys
   }
   axis.capacity = axis.inner;
   if (f.layout == DSA_LAYOUT_PAGES) {
-    if (axis.inner <= 0) fail(DSA_ERROR_INVALID, "%s.%s has pages of 0 keys", f.op, name);
+    if (axis.inner <= 0) {
+      fail(DSA_ERROR_INVALID, "%s.%s has pages of %" PRId64 " keys", f.op, name, axis.inner);
+    }
     if (given(table)) {
       const FieldName table_name("block_table", f.suffix);
       check_tensor({f.op, table_name.text, dtype_bit(DSA_I32)}, table, 2, 2, call);

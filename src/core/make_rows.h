@@ -33,7 +33,9 @@ int64_t resolve_batch(const char* op, const Desc& d, int64_t keys_batch, const c
     if (!chosen) chosen = &s;
   }
   const int64_t batch = chosen ? chosen->value : 1;
-  if (batch > INT32_MAX) fail(DSA_ERROR_INVALID, "%s.batch is %" PRId64 ", above 2^31-1", op, batch);
+  if (batch < 0 || batch > INT32_MAX) {
+    fail(DSA_ERROR_INVALID, "%s.%s is %" PRId64 ", must be 0 to 2^31-1", op, chosen->name, batch);
+  }
   return batch;
 }
 
@@ -115,7 +117,7 @@ Rows make_rows(const char* op, const Desc& d, int64_t count, int64_t batch, int6
     if (next_n > INT32_MAX) {
       fail(DSA_ERROR_INVALID, "%s: %" PRId64 " rows a request, above 2^31-1", op, next_n);
     }
-    if (!rows.row_request.given() && next_n * batch != count) {
+    if (!rows.row_request.given() && count > 0 && next_n * batch != count) {
       fail(DSA_ERROR_INVALID,
            "%s.next_n is %" PRId64 " and batch %" PRId64 ", but there are %" PRId64 " query rows",
            op, next_n, batch, count);

@@ -249,8 +249,8 @@ CpuChoice choose_cpus_of(const Machine& machine, const Surroundings& around,
     if (&cpu == &place->front()) choice.numa_node = cpu.node;
     if (cpu.node != choice.numa_node) choice.numa_node = -1;
   }
-  choice.narrow = !around.omp_places && !place->empty() &&
-                  CPU_COUNT(&choice.cpus) < CPU_COUNT(&around.allowed);
+  choice.narrow =
+      !around.omp_places && !place->empty() && CPU_COUNT(&choice.cpus) < CPU_COUNT(&around.allowed);
   return choice;
 }
 

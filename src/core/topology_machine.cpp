@@ -41,8 +41,7 @@ Machine machine_of_sysfs(const std::string& root, const cpu_set_t& allowed) {
     // The first CPU of a core names it; kernels before 5.0 call the list thread_siblings_list.
     const int32_t core = number_in(cpu + "/topology/core_cpus_list",
                                    number_in(cpu + "/topology/thread_siblings_list", i));
-    machine.push_back(
-        {i, core, node_of(cpu), number_in(cpu + "/topology/physical_package_id", 0)});
+    machine.push_back({i, core, node_of(cpu), number_in(cpu + "/topology/physical_package_id", 0)});
   }
   return machine;
 }
@@ -60,9 +59,9 @@ Machine machine_of(hwloc_topology_t topology) {
     const int32_t id = static_cast<int32_t>(pu->os_index);
     const int node = pu->nodeset ? hwloc_bitmap_first(pu->nodeset) : 0;
     // Without cores in the topology every CPU is one.
-    by_id[pu->os_index] = {
-        id, index_above(HWLOC_OBJ_CORE, pu, static_cast<int32_t>(pu->logical_index)),
-        node < 0 ? 0 : node, index_above(HWLOC_OBJ_PACKAGE, pu, 0)};
+    by_id[pu->os_index] = {id,
+                           index_above(HWLOC_OBJ_CORE, pu, static_cast<int32_t>(pu->logical_index)),
+                           node < 0 ? 0 : node, index_above(HWLOC_OBJ_PACKAGE, pu, 0)};
   }
   Machine machine;
   for (const Cpu& cpu : by_id) {

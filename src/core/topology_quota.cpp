@@ -29,7 +29,8 @@ int32_t quota_of(const std::string& folder, bool v2) {
     std::ifstream file(folder + "/cpu.max");  // "200000 100000" or "max 100000"
     if (!(file >> quota >> period)) return 0;
   } else {
-    std::ifstream quota_file(folder + "/cpu.cfs_quota_us"), period_file(folder + "/cpu.cfs_period_us");
+    std::ifstream quota_file(folder + "/cpu.cfs_quota_us"),
+        period_file(folder + "/cpu.cfs_period_us");
     if (!(quota_file >> quota) || !(period_file >> period)) return 0;
   }
   if (quota <= 0 || period <= 0) return 0;

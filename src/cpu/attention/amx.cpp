@@ -1,8 +1,7 @@
 // Sparse attention's kernels, AMX tier.
-#include "cpu/simd/avx512.h"
-
 #include "cpu/attention/amx.inl.h"
 #include "cpu/attention/tiles.h"
+#include "cpu/simd/avx512.h"
 
 namespace dsa::cpu {
 

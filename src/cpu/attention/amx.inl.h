@@ -94,31 +94,38 @@ struct AmxAttention {
     return size_t(head_tiles(s)) * size_t(steps(dims(s))) * kTile;
   }
 
-  // [head tile][step] tiles: row i holds elements 2 i, 2 i + 1 of the step for 16 heads.
-  static void pack_query(const AttnShape &s, const AttnQuery &q, void *packed) {
-    const int64_t bytes = int64_t(query_bytes(s));
-    for (int64_t i = 0; i < bytes; i += 64) {
-      _mm512_store_si512(static_cast<char *>(packed) + i, _mm512_setzero_si512());
-    }
-    uint16_t *to = static_cast<uint16_t *>(packed);
-    const auto piece = [&](const void *base, int64_t head_stride, int64_t stride, int d, int at) {
-      const uint16_t *from = static_cast<const uint16_t *>(base);
-      for (int h = 0; h < s.heads; ++h) {
-        for (int i = 0; i < d; ++i) {
-          const int e = at + i;
-          const int64_t tile = int64_t{h / 16} * steps(dims(s)) + e / 32;
-          to[tile * (kTile / 2) + e % 32 / 2 * 32 + h % 16 * 2 + e % 2] =
-              from[h * head_stride + i * stride];
-        }
-      }
-    };
-    piece(q.q, q.head_stride, q.stride, s.k.d, 0);
-    if (s.k2.d > 0) piece(q.q2, q.head_stride2, q.stride2, s.k2.d, s.k.d);
-  }
-
   static __m512i load_part(const uint16_t *p, int n) {
     if (n >= 32) return _mm512_loadu_si512(p);
-    return _mm512_maskz_loadu_epi16(__mmask32((uint32_t{1} << n) - 1), p);
+    return _mm512_maskz_loadu_epi16(__mmask32((uint32_t{1} << (n > 0 ? n : 0)) - 1), p);
+  }
+
+  // 32 elements from e on of a head's two pieces, zeros past the end.
+  static __m512i query_part(const AttnShape &s, const AttnQuery &q, int head, int e) {
+    const uint16_t *a = static_cast<const uint16_t *>(q.q) + head * q.head_stride;
+    if (q.stride == 1 && (e + 32 <= s.k.d || s.k2.d == 0)) return load_part(a + e, s.k.d - e);
+    const uint16_t *b =
+        s.k2.d > 0 ? static_cast<const uint16_t *>(q.q2) + head * q.head_stride2 : nullptr;
+    alignas(64) uint16_t part[32] = {};
+    for (int i = 0; i < 32 && e + i < dims(s); ++i) {
+      const int at = e + i;
+      part[i] = at < s.k.d ? a[at * q.stride] : b[(at - s.k.d) * q.stride2];
+    }
+    return _mm512_load_si512(part);
+  }
+
+  // [head tile][step] tiles: row i holds elements 2 i, 2 i + 1 of the step for 16 heads.
+  static void pack_query(const AttnShape &s, const AttnQuery &q, void *packed) {
+    char *to = static_cast<char *>(packed);
+    for (int h = 0; h < s.heads; h += 16) {
+      for (int e = 0; e < steps(dims(s)) * 32; e += 32, to += kTile) {
+        __m512i r[16];
+        for (int i = 0; i < 16; ++i) {
+          r[i] = h + i < s.heads ? query_part(s, q, h + i, e) : _mm512_setzero_si512();
+        }
+        attn_transpose_16x16(r);
+        for (int i = 0; i < 16; ++i) _mm512_store_si512(to + i * 64, r[i]);
+      }
+    }
   }
 
   static void copy_row(uint16_t *to, const void *from, int d) {
@@ -128,9 +135,9 @@ struct AmxAttention {
 
   // Two rows of values to one row of pairs; `second` null: zeros.
   static void interleave(char *to, const void *first, const void *second, int dv) {
-    alignas(64) static constexpr uint16_t kLow[32] = {
-        0, 32, 1, 33, 2,  34, 3,  35, 4,  36, 5,  37, 6,  38, 7,  39,
-        8, 40, 9, 41, 10, 42, 11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
+    alignas(64) static constexpr uint16_t kLow[32] = {0,  32, 1,  33, 2,  34, 3,  35, 4,  36, 5,
+                                                      37, 6,  38, 7,  39, 8,  40, 9,  41, 10, 42,
+                                                      11, 43, 12, 44, 13, 45, 14, 46, 15, 47};
     const __m512i low = _mm512_load_si512(kLow);
     const __m512i high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
     const uint16_t *a = static_cast<const uint16_t *>(first);
@@ -155,9 +162,7 @@ struct AmxAttention {
       }
       uint16_t *row = reinterpret_cast<uint16_t *>(r.k + j * r.ldk);
       copy_row(row, keys.k[j], s.k.d);
-      if (s.k2.d > 0) {
-        copy_pieces_end(row, keys.k2[j], s.k.d, s.k2.d);
-      }
+      if (s.k2.d > 0) copy_second_piece(row, keys.k2[j], s.k.d, s.k2.d);
       if (s.dv > 0 && (j % 2 == 1 || j + 1 == keys.n)) {
         const bool pair = j % 2 == 1;
         interleave(r.v + j / 2 * r.ldv, values[pair ? j - 1 : j], pair ? values[j] : nullptr, s.dv);
@@ -177,7 +182,7 @@ struct AmxAttention {
   }
 
   // The second piece behind the first, and zeros to the end of the last step.
-  static void copy_pieces_end(uint16_t *row, const void *from, int at, int d) {
+  static void copy_second_piece(uint16_t *row, const void *from, int at, int d) {
     const uint16_t *p = static_cast<const uint16_t *>(from);
     const int end = steps(at + d) * 32;
     int i = 0;
@@ -360,7 +365,7 @@ struct AmxAttention {
   }
 
   static constexpr AttnTier table() {
-    return {0,          query_bytes, scratch_bytes,      pack_query,
+    return {0,          query_bytes,         scratch_bytes, pack_query,
             accumulate, Attention<V>::merge, attn_write<V>};
   }
 };

@@ -5,210 +5,30 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <limits>
 #include <new>
-#include <numeric>
 
+#include "cpu/attention/division.h"
 #include "cpu/attention/finish.h"
 #include "cpu/attention/selection.h"
+#include "cpu/attention/shape.h"
 #include "cpu/attention/tier.h"
 #include "cpu/simd/float_mode.h"
 
 namespace dsa::cpu {
 namespace {
 
-constexpr int32_t kMostTaskHeads = 128;
-constexpr int32_t kLeastTaskHeads = 16;
-constexpr uint64_t kMostPartialBytes = uint64_t{64} << 20;
-constexpr int32_t kTasksPerLane = 3;
-
-constexpr uint64_t align_up(uint64_t bytes) { return (bytes + 255) / 256 * 256; }
-
-AttnType type_of(int32_t dtype) {
-  switch (dtype) {
-    case DSA_F32:
-      return AttnType::kF32;
-    case DSA_F16:
-      return AttnType::kF16;
-    case DSA_BF16:
-      return AttnType::kBf16;
-    default:
-      return AttnType::kE4m3;
-  }
-}
-
-AttnRows rows_of(const KeyPiece& piece, int32_t d) {
-  AttnRows rows;
-  rows.type = type_of(piece.values.dtype);
-  rows.d = d;
-  rows.stride = piece.values.element_stride;
-  if (piece.scale.given()) {
-    rows.group = piece.values.width / piece.scale.width;
-    rows.group_stride = piece.scale.element_stride;
-  }
-  return rows;
-}
-
-bool same_rows(const KeyTensor& a, const KeyTensor& b) {
-  return a.data == b.data && a.dtype == b.dtype && a.outer_stride == b.outer_stride &&
-         a.inner_stride == b.inner_stride && a.head_stride == b.head_stride &&
-         a.element_stride == b.element_stride;
-}
-
-// V is the first part of the keys, so one load of a row serves both products.
-bool values_in_keys(const AttnScope& scope, int32_t dv) {
-  const KeyPiece& k = scope.piece[0];
-  const KeyPiece& v = scope.value;
-  if (dv > k.values.width || !same_rows(k.values, v.values)) return false;
-  if (!k.scale.given() && !v.scale.given()) return true;
-  return k.values.width == v.values.width && k.scale.width == v.scale.width &&
-         k.scale.given() == v.scale.given() && same_rows(k.scale, v.scale);
-}
-
-AttnShape shape_of(const SparseAttnParams& p, const AttnScope& scope, int32_t heads, bool apart) {
-  AttnShape s;
-  s.heads = heads;
-  s.dv = p.value_dim;
-  s.scale = p.scale;
-  s.k = rows_of(scope.piece[0], scope.piece[0].values.width);
-  if (scope.pieces == 2) s.k2 = rows_of(scope.piece[1], scope.piece[1].values.width);
-  if (apart && p.value_dim > 0) s.v = rows_of(scope.value, p.value_dim);
-  return s;
-}
-
-// Heads that share keys in both scopes.
-int32_t group_heads(const SparseAttnParams& p) {
-  int32_t heads = p.heads;
-  for (int32_t i = 0; i < p.scopes; ++i) {
-    heads = std::gcd(heads, p.heads / p.scope[i].kv_heads);
-  }
-  return heads;
-}
-
-// One lane's memory: query, two states, tile scratch, key addresses.
-struct LaneLayout {
-  uint64_t query, state, scratch, keys, total;
-};
-
-struct KeyAddresses {
-  KeyPlace place[kAttnChunk];
-  const void* k[kAttnChunk];
-  const void* k2[kAttnChunk];
-  const void* v[kAttnChunk];
-  const float* k_scale[kAttnChunk];
-  const float* k2_scale[kAttnChunk];
-  const float* v_scale[kAttnChunk];
-};
-
-uint64_t state_bytes(int32_t heads, int32_t dv) {
-  const int64_t h = attn_padded(heads);
-  return align_up(uint64_t(h * 4)) * 2 + align_up(uint64_t(h * attn_padded(dv) * 4));
-}
-
-AttnState state_at(char* memory, int32_t heads) {
-  const uint64_t numbers = align_up(uint64_t(attn_padded(heads) * 4));
-  AttnState s;
-  s.max = reinterpret_cast<float*>(memory);
-  s.sum = reinterpret_cast<float*>(memory + numbers);
-  s.out = reinterpret_cast<float*>(memory + 2 * numbers);
-  return s;
-}
-
-// Sized as if V lay apart, since a size query has no data pointers to compare, and for all heads in
-// one group: more KV heads must not shrink it.
-LaneLayout lane_layout(const AttnTier& tier, const SparseAttnParams& p) {
-  const int32_t heads = std::min(p.heads, kMostTaskHeads);
-  LaneLayout l{};
-  for (int32_t i = 0; i < p.scopes; ++i) {
-    const AttnShape s = shape_of(p, p.scope[i], heads, true);
-    l.query = std::max<uint64_t>(l.query, align_up(tier.query_bytes(s)));
-    l.scratch = std::max<uint64_t>(l.scratch, align_up(tier.scratch_bytes(s)));
-  }
-  l.state = state_bytes(heads, p.value_dim);
-  l.keys = align_up(sizeof(KeyAddresses));
-  l.total = l.query + 2 * l.state + l.scratch + l.keys;
-  return l;
-}
-
-// How the work is cut into tasks. None of it changes a bit of the results.
-struct Division {
-  int32_t group = 1;     // heads that share keys
-  int32_t heads = 1;     // of a task
-  int32_t parts = 1;     // tasks of a group
-  int64_t units = 0;     // rows x groups x parts
-  int32_t pieces = 1;    // of a row
-  bool divided = false;  // a task is one piece
-};
-
-// Memory of a division into pieces: a counter a unit, key counts and states.
-struct PartialLayout {
-  uint64_t keys, states, state, total;
-};
-
-PartialLayout partial_layout(const SparseAttnParams& p, const Division& d) {
-  const uint64_t states = uint64_t(d.units) * uint64_t(d.pieces);
-  PartialLayout l;
-  l.keys = align_up(uint64_t(d.units) * sizeof(std::atomic<int32_t>));
-  l.states = l.keys + align_up(states * sizeof(int64_t));
-  l.state = state_bytes(d.heads, p.value_dim);
-  l.total = l.states + states * l.state;
-  return l;
-}
-
-// What a call may use for them: room for the rows that are divided with heads in groups of 4 or
-// more, whose states are padded to 16.
-uint64_t partial_budget(const SparseAttnParams& p, int32_t lanes) {
-  if (lanes == 1) return 0;
-  uint64_t pieces = 0;
-  for (int32_t i = 0; i < p.scopes; ++i) pieces += uint64_t(attn_most_pieces(p.scope[i]));
-  const int64_t rows = std::min<int64_t>(p.rows, int64_t{kTasksPerLane} * lanes);
-  const uint64_t row = 4 * state_bytes(p.heads, p.value_dim) + 2048;
-  return align_up(std::min(uint64_t(rows) * pieces * row, kMostPartialBytes));
-}
-
-// Tasks of fewer heads where there are too few tasks; not below 16 heads: every task converts the
-// keys anew.
-void divide_heads(const SparseAttnParams& p, int64_t wanted, Division& d) {
-  const int64_t groups = p.rows * (p.heads / d.group);
-  d.heads = std::min(d.group, kMostTaskHeads);
-  for (;;) {
-    d.parts = (d.group + d.heads - 1) / d.heads;
-    d.units = groups * d.parts;
-    if (d.heads <= kLeastTaskHeads || d.units * (d.divided ? d.pieces : 1) >= wanted) return;
-    d.heads = (d.heads / 2 + 15) / 16 * 16;
-  }
-}
-
-Division divide(const SparseAttnParams& p, int32_t lanes) {
-  Division d;
-  d.group = group_heads(p);
-  d.pieces = 0;
-  for (int32_t i = 0; i < p.scopes; ++i) d.pieces += attn_pieces(p.scope[i]).count;
-  divide_heads(p, 1, d);
-  const int64_t wanted = int64_t{kTasksPerLane} * lanes;
-  if (lanes == 1 || d.units >= wanted) return d;
-  d.divided = d.pieces > 1;
-  divide_heads(p, wanted, d);
-  if (d.divided && partial_layout(p, d).total > partial_budget(p, lanes)) {
-    d.divided = false;
-    divide_heads(p, wanted, d);
-  }
-  return d;
-}
-
 class Attend {
  public:
-  Attend(const AttnTier& tier, const SparseAttnParams& p, const Division& d, char* workspace,
+  Attend(const AttnTier& tier, const SparseAttnParams& p, const AttnDivision& d, char* workspace,
          uint64_t lane_bytes, char* partials)
       : tier_(tier), p_(p), d_(d), workspace_(workspace), lane_bytes_(lane_bytes) {
-    layout_ = lane_layout(tier, p);
+    layout_ = attn_lane_layout(tier, p);
     for (int32_t i = 0; i < p.scopes; ++i) {
       pieces_[i] = attn_pieces(p.scope[i]);
-      in_keys_[i] = values_in_keys(p.scope[i], p.value_dim);
+      in_keys_[i] = attn_values_in_keys(p.scope[i], p.value_dim);
     }
     if (!d.divided) return;
-    const PartialLayout l = partial_layout(p, d);
+    const AttnPartialLayout l = attn_partial_layout(p, d);
     done_ = reinterpret_cast<std::atomic<int32_t>*>(partials);
     keys_ = reinterpret_cast<int64_t*>(partials + l.keys);
     states_ = partials + l.states;
@@ -242,17 +62,17 @@ class Attend {
   struct Lane {
     char* query;
     char* scratch;
-    char* first;   // state memory
+    char* first;  // state memory
     char* second;
-    KeyAddresses* keys;
+    AttnKeyAddresses* keys;
     int64_t packed = -1;  // the unit whose query is packed
     Lane(const Attend& a, char* memory) {
-      const LaneLayout& l = a.layout_;
+      const AttnLaneLayout& l = a.layout_;
       query = memory;
       first = query + l.query;
       second = first + l.state;
       scratch = second + l.state;
-      keys = new (scratch + l.scratch) KeyAddresses;
+      keys = new (scratch + l.scratch) AttnKeyAddresses;
     }
   };
 
@@ -265,7 +85,7 @@ class Attend {
   }
 
   AttnShape shape(const Unit& u, int32_t scope) const {
-    AttnShape s = shape_of(p_, p_.scope[scope], u.heads, !in_keys_[scope]);
+    AttnShape s = attn_shape(p_, p_.scope[scope], u.heads, !in_keys_[scope]);
     s.few_heads = d_.group <= tier_.few_heads;
     return s;
   }
@@ -276,12 +96,12 @@ class Attend {
     const RowTensor& q = p_.q[0];
     const RowTensor& q2 = p_.q[1];
     AttnQuery a;
-    a.type = type_of(q.dtype);
+    a.type = attn_type(q.dtype);
     a.head_stride = q.stride[0];
     a.stride = q.stride[1];
     a.q = q.row(u.t) + u.head * q.stride[0] * q.bytes;
     if (q2.given()) {
-      a.type2 = type_of(q2.dtype);
+      a.type2 = attn_type(q2.dtype);
       a.head_stride2 = q2.stride[0];
       a.stride2 = q2.stride[1];
       a.q2 = q2.row(u.t) + u.head * q2.stride[0] * q2.bytes;
@@ -300,7 +120,7 @@ class Attend {
     const AttnScope& scope = p_.scope[scope_index];
     const AttnShape s = shape(u, scope_index);
     const int32_t kv_head = u.head / (p_.heads / scope.kv_heads);
-    KeyAddresses& a = *lane.keys;
+    AttnKeyAddresses& a = *lane.keys;
     state.keys = 0;
     cursor.start(piece);
     for (;;) {
@@ -322,13 +142,13 @@ class Attend {
     }
   }
 
-  static const void* const* rows(const KeyTensor& tensor, const KeyAddresses& a, int32_t n,
+  static const void* const* rows(const KeyTensor& tensor, const AttnKeyAddresses& a, int32_t n,
                                  int32_t head, const void** out) {
     for (int32_t j = 0; j < n; ++j) out[j] = tensor.at(a.place[j], head);
     return out;
   }
 
-  static const float* const* scales(const KeyTensor& tensor, const KeyAddresses& a, int32_t n,
+  static const float* const* scales(const KeyTensor& tensor, const AttnKeyAddresses& a, int32_t n,
                                     int32_t head, const float** out) {
     if (!tensor.given()) return nullptr;
     for (int32_t j = 0; j < n; ++j) {
@@ -339,8 +159,8 @@ class Attend {
 
   void run_unit(Lane& lane, int64_t index) const {
     const Unit u = unit(index);
-    AttnState total = state_at(lane.first, d_.heads);
-    AttnState part = state_at(lane.second, d_.heads);
+    AttnState total = attn_state_at(lane.first, d_.heads);
+    AttnState part = attn_state_at(lane.second, d_.heads);
     pack(lane, index, u);
     for (int32_t i = 0; i < p_.scopes; ++i) {
       AttnCursor cursor(p_.scope[i], pieces_[i], u.t);
@@ -362,7 +182,7 @@ class Attend {
     accumulate(lane, u, scope, cursor, scope == 0 ? piece : piece - pieces_[0].count, state);
     keys_[index * d_.pieces + piece] = state.keys;
     if (done_[index].fetch_add(1, std::memory_order_acq_rel) + 1 < d_.pieces) return;
-    AttnState total = state_at(lane.first, d_.heads);
+    AttnState total = attn_state_at(lane.first, d_.heads);
     for (int32_t i = 0; i < d_.pieces; ++i) {
       AttnState from = partial(index, i);
       from.keys = keys_[index * d_.pieces + i];
@@ -377,15 +197,15 @@ class Attend {
   }
 
   AttnState partial(int64_t index, int32_t piece) const {
-    return state_at(states_ + uint64_t(index * d_.pieces + piece) * state_bytes_, d_.heads);
+    return attn_state_at(states_ + uint64_t(index * d_.pieces + piece) * state_bytes_, d_.heads);
   }
 
   const AttnTier& tier_;
   const SparseAttnParams& p_;
-  const Division d_;
+  const AttnDivision d_;
   char* const workspace_;
   const uint64_t lane_bytes_;
-  LaneLayout layout_;
+  AttnLaneLayout layout_;
   AttnPieces pieces_[2];
   bool in_keys_[2] = {};
   uint64_t state_bytes_ = 0;
@@ -395,30 +215,15 @@ class Attend {
   std::atomic<int64_t> next_{0};
 };
 
-// A key costs about 0.03 ns an element of q and v on one core; a parallel region 5 to 10 us.
-int32_t choose_lanes(const SparseAttnParams& p, int32_t most) {
-  double keys = 0;
-  for (int32_t i = 0; i < p.scopes; ++i) {
-    const AttnScope& scope = p.scope[i];
-    keys += double(std::min(scope.max_selected(), scope.selection == DSA_SELECTION_SLOTS
-                                                      ? int64_t{scope.k}
-                                                      : scope.rows.max_length()));
-  }
-  const int32_t dims = int32_t(p.q[0].extent[1]) + p.value_dim;
-  const double ns = double(p.rows) * (500.0 + keys * p.heads * dims * 0.03);
-  const double lanes = ns / 5000.0;
-  return lanes < 2.0 ? 1 : int32_t(std::min<double>(most, lanes));
-}
-
 uint64_t workspace(const AttnTier& tier, const SparseAttnParams& p, int32_t lanes) {
-  return uint64_t(lanes) * lane_layout(tier, p).total + partial_budget(p, lanes);
+  return uint64_t(lanes) * attn_lane_layout(tier, p).total + attn_partial_budget(p, lanes);
 }
 
 void launch(const AttnTier& tier, const SparseAttnParams& p, const Run& run) {
   if (p.rows == 0) return;
-  const int32_t lanes = choose_lanes(p, run.max_lanes());
-  const Division d = divide(p, lanes);
-  const uint64_t lane_bytes = lane_layout(tier, p).total;
+  const int32_t lanes = attn_choose_lanes(p, run.max_lanes());
+  const AttnDivision d = attn_divide(p, lanes);
+  const uint64_t lane_bytes = attn_lane_layout(tier, p).total;
   Attend attend(tier, p, d, run.workspace, lane_bytes,
                 run.workspace + uint64_t(run.max_lanes()) * lane_bytes);
   run.lanes(lanes, [&](int32_t lane) { attend.run_lane(lane); });
@@ -444,7 +249,8 @@ const char* refuse_amx(const SparseAttnParams& p) {
   if (p.q_scale.given()) return "q_scale is given: a scaled query is not bf16";
   for (int32_t i = 0; i < p.scopes; ++i) {
     const AttnScope& scope = p.scope[i];
-    const KeyPiece* const pieces[] = {&scope.piece[0], scope.pieces == 2 ? &scope.piece[1] : nullptr,
+    const KeyPiece* const pieces[] = {&scope.piece[0],
+                                      scope.pieces == 2 ? &scope.piece[1] : nullptr,
                                       p.value_dim > 0 ? &scope.value : nullptr};
     for (const KeyPiece* piece : pieces) {
       if (!piece) continue;
@@ -456,7 +262,7 @@ const char* refuse_amx(const SparseAttnParams& p) {
     }
   }
   // A tile has room for 16 heads; with fewer than 4 in it, vectors are faster.
-  if (group_heads(p) < 4) return "fewer than 4 heads share a key";
+  if (attn_group_heads(p) < 4) return "fewer than 4 heads share a key";
   return nullptr;
 }
 #endif

@@ -94,73 +94,89 @@ struct Attention {
                          scale);
         const int64_t step = d > 1 ? packed_at(s, h, at + 1) - packed_at(s, h, at) : 0;
         float *p = to + packed_at(s, h, at);
-        for (int i = 0; i < d; ++i) p[i * step] = row[i];
+        if (step == 1) {
+          for (int i = 0; i < d; ++i) p[i] = row[i];
+        } else {
+          for (int i = 0; i < d; ++i) p[i * step] = row[i];
+        }
       }
     };
     piece(q.q, q.type, q.head_stride, q.stride, s.k.d, 0, true);
     if (s.k2.d > 0) piece(q.q2, q.type2, q.head_stride2, q.stride2, s.k2.d, s.k.d, q.scale_second);
   }
 
-  // A tile of rows, f32 [n][ld].
+  // f32 rows of one block of keys. Where they lie evenly spaced, `p` is the first and `ld` the step
+  // in floats; else `p` is null.
   struct Tile {
+    const float *row[kAttnBlock];
     const float *p;
     int64_t ld;
   };
 
-  // f32 rows that lie evenly spaced are used where they are.
-  static bool in_place(const AttnRows &rows, const void *const *row, int n, Tile *tile) {
-    if (rows.type != AttnType::kF32 || rows.stride != 1 || rows.group > 0 || rows.d % W != 0) {
-      return false;
+  // Whether rows can be used where they are: adjacent f32 in whole vectors. Rows of a multiple of
+  // 1 KB are copied all the same: a column of them falls into a few sets of L1.
+  static bool usable(const AttnRows &rows) {
+    return rows.type == AttnType::kF32 && rows.stride == 1 && rows.group == 0 && rows.d % W == 0 &&
+           rows.d % 256 != 0;
+  }
+
+  static void use_rows(const void *const *rows, int n, int64_t bytes, Tile *tile) {
+    const char *first = static_cast<const char *>(rows[0]);
+    const int64_t step = n > 1 ? static_cast<const char *>(rows[1]) - first : 0;
+    bool even = step % int64_t(sizeof(float)) == 0;
+    for (int j = 0; j < n; ++j) {
+      tile->row[j] = static_cast<const float *>(rows[j]);
+      even = even && static_cast<const char *>(rows[j]) - first == j * step;
     }
-    const int64_t step = n > 1 ? int64_t(static_cast<const char *>(row[1]) -
-                                         static_cast<const char *>(row[0]))
-                               : 0;
-    for (int j = 2; j < n; ++j) {
-      if (static_cast<const char *>(row[j]) - static_cast<const char *>(row[j - 1]) != step) {
-        return false;
-      }
-    }
-    if (step % int64_t(sizeof(float)) != 0) return false;
-    *tile = {static_cast<const float *>(row[0]), step / int64_t(sizeof(float))};
-    return true;
+    tile->p = even ? tile->row[0] : nullptr;
+    tile->ld = step / int64_t(sizeof(float));
+    if (even) return;  // the hardware sees what comes
+    for (int j = 0; j < n; ++j) attn_prefetch<V>(rows[j], bytes);
   }
 
   // Rows are prefetched 8 ahead, into L1: 8 rows of 1152 bytes are 144 lines.
   static constexpr int kAhead = 8;
 
-  static Tile load_keys(const AttnShape &s, const AttnKeys &keys, int from, int n, float *tile) {
-    Tile direct;
-    if (s.k2.d == 0 && in_place(s.k, keys.k + from, n, &direct)) return direct;
-    const int64_t ld = attn_tile_ld(dims(s));
+  static void load_keys(const AttnShape &s, const AttnKeys &keys, int from, int n, float *memory,
+                        Tile *tile) {
     const int64_t bytes = attn_row_bytes(s.k);
     const int64_t bytes2 = attn_row_bytes(s.k2);
+    if (s.k2.d == 0 && usable(s.k)) {
+      use_rows(keys.k + from, n, bytes, tile);
+      if (tile->p || s.few_heads) return;
+    }
+    const int64_t ld = attn_tile_ld(dims(s));
     for (int j = 0; j < n; ++j) {
       const int at = from + j;
       if (at + kAhead < keys.n) {
         attn_prefetch<V>(keys.k[at + kAhead], bytes);
         if (s.k2.d > 0) attn_prefetch<V>(keys.k2[at + kAhead], bytes2);
       }
-      float *row = tile + j * ld;
+      float *row = memory + j * ld;
       attn_load_row<V>(s.k, row, keys.k[at], keys.k_scale ? keys.k_scale[at] : nullptr);
       if (s.k2.d > 0) {
-        attn_load_row<V>(s.k2, row + s.k.d, keys.k2[at], keys.k2_scale ? keys.k2_scale[at] : nullptr);
+        attn_load_row<V>(s.k2, row + s.k.d, keys.k2[at],
+                         keys.k2_scale ? keys.k2_scale[at] : nullptr);
         for (int64_t i = dims(s); i % W != 0; ++i) row[i] = 0.0f;
       }
+      tile->row[j] = row;
     }
-    return {tile, ld};
+    tile->p = memory;
+    tile->ld = ld;
   }
 
-  static Tile load_values(const AttnShape &s, const AttnKeys &keys, int from, int n, float *tile) {
-    Tile direct;
-    if (in_place(s.v, keys.v + from, n, &direct)) return direct;
-    const int64_t ld = attn_tile_ld(s.dv);
+  static void load_values(const AttnShape &s, const AttnKeys &keys, int from, int n, float *memory,
+                          Tile *tile) {
     const int64_t bytes = attn_row_bytes(s.v);
+    if (usable(s.v)) return use_rows(keys.v + from, n, bytes, tile);
+    const int64_t ld = attn_tile_ld(s.dv);
     for (int j = 0; j < n; ++j) {
       const int at = from + j;
       if (at + kAhead < keys.n) attn_prefetch<V>(keys.v[at + kAhead], bytes);
-      attn_load_row<V>(s.v, tile + j * ld, keys.v[at], keys.v_scale ? keys.v_scale[at] : nullptr);
+      float *row = memory + j * ld;
+      attn_load_row<V>(s.v, row, keys.v[at], keys.v_scale ? keys.v_scale[at] : nullptr);
+      tile->row[j] = row;
     }
-    return {tile, ld};
   }
 
   static void accumulate(const AttnShape &s, const void *packed, const AttnKeys &keys,
@@ -178,14 +194,15 @@ struct Attention {
           state.sum[h] = 0.0f;
         }
       }
-      const Tile k = load_keys(s, keys, from, n, scratch.k);
+      Tile k, v;
+      load_keys(s, keys, from, n, scratch.k, &k);
       AttnWeights weights{scratch.s, 1, W};
       if (s.few_heads) {
         weights = {scratch.s, kAttnBlock, 1};
-        attn_dots<V>(q, query_ld(s), s.heads, k.p, k.ld, d, n, scratch.s);
+        attn_dots<V>(q, query_ld(s), s.heads, k.row, d, n, scratch.s);
         for (int h = 0; h < s.heads; ++h) {
-          attn_softmax_row<V>(scratch.s + h * kAttnBlock, n, s.scale, state.max + h,
-                              state.sum + h, scratch.alpha + h);
+          attn_softmax_row<V>(scratch.s + h * kAttnBlock, n, s.scale, state.max + h, state.sum + h,
+                              scratch.alpha + h);
         }
       } else {
         attn_logits<V>(q, vectors, k.p, k.ld, d, n, scratch.s);
@@ -196,9 +213,9 @@ struct Attention {
       }
       state.keys += n;
       if (s.dv == 0) continue;
-      const Tile v = s.v.d > 0 ? load_values(s, keys, from, n, scratch.v) : k;
+      if (s.v.d > 0) load_values(s, keys, from, n, scratch.v, &v);
       attn_values<V>(weights, s.heads, s.few_heads ? s.heads : W, int64_t{kAttnBlock} * W,
-                     first ? nullptr : scratch.alpha, v.p, v.ld, s.dv, n, state.out,
+                     first ? nullptr : scratch.alpha, s.v.d > 0 ? v.row : k.row, s.dv, n, state.out,
                      attn_padded(s.dv));
     }
   }
@@ -235,8 +252,8 @@ struct Attention {
   }
 
   static constexpr AttnTier table() {
-    return {V::kWidth / 2, query_bytes, scratch_bytes, pack_query, accumulate, merge,
-            attn_write<V>};
+    return {V::kWidth / 2, query_bytes, scratch_bytes, pack_query,
+            accumulate,    merge,       attn_write<V>};
   }
 };
 

@@ -4,9 +4,9 @@
 namespace dsa::cpu {
 namespace {
 
-// x = n ln 2 + r with |r| ≤ ln 2 / 2, then a polynomial in r (Cephes expf) times 2^n. Adding 1.5 2^23
-// rounds x / ln 2 to the nearest integer and leaves n in the low bits. What would be below 2^-125
-// becomes 0: next to the largest term, 1, it is nothing. NaN stays NaN.
+// x = n ln 2 + r with |r| ≤ ln 2 / 2, then a polynomial in r (Cephes expf) times 2^n. Adding 1.5
+// 2^23 rounds x / ln 2 to the nearest integer and leaves n in the low bits. What would be below
+// 2^-125 becomes 0: next to the largest term, 1, it is nothing. NaN stays NaN.
 template <class V>
 typename V::F exp_nonpositive(typename V::F x) {
   using F = typename V::F;

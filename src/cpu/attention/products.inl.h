@@ -66,8 +66,8 @@ void attn_logits_vectors(const float *q, const float *k, int64_t ld, int d, int 
   for (; j < n; ++j) attn_logits_tile<V, VN, 1>(q, k + j * ld, ld, d, s + j * V::kWidth);
 }
 
-// Packed query: groups of kQueryVectors head vectors, [d][vectors * kWidth] each; the last group has
-// what is left.
+// Packed query: groups of kQueryVectors head vectors, [d][vectors * kWidth] each; the last group
+// has what is left.
 template <class V>
 void attn_logits(const float *q, int vectors, const float *k, int64_t ld, int d, int n, float *s) {
   constexpr int VN = AttnTile<V::kRegisters>::kQueryVectors;
@@ -82,58 +82,60 @@ void attn_logits(const float *q, int vectors, const float *k, int64_t ld, int d,
   }
 }
 
-// s[h][j] = q[h] . k[j] for HN heads and JN keys; rows of q and k are whole vectors, zeros past d.
-template <class V, int HN, int JN>
-void attn_dots_tile(const float *q, int64_t ldq, const float *k, int64_t ld, int vectors,
-                    float *s) {
+// s[h][j] = q[h] . k[j] for HN heads and kWidth / HN keys; rows of q and k are whole vectors, zeros
+// past d. Always as many sums as lanes, so that all are added up in the same order.
+template <class V, int HN>
+void attn_dots_tile(const float *q, int64_t ldq, const float *const *k, int vectors, float *s) {
   using F = typename V::F;
+  constexpr int JN = V::kWidth / HN;
   F acc[HN * JN];
   for (int i = 0; i < HN * JN; ++i) acc[i] = V::zero();
   for (int i = 0; i < vectors; ++i) {
-    F x[JN];
-    for (int j = 0; j < JN; ++j) x[j] = V::load(k + j * ld + i * V::kWidth);
-    for (int h = 0; h < HN; ++h) {
-      const F y = V::load(q + h * ldq + i * V::kWidth);
-      for (int j = 0; j < JN; ++j) acc[h * JN + j] = V::fma(y, x[j], acc[h * JN + j]);
+    F y[HN];
+    for (int h = 0; h < HN; ++h) y[h] = V::load(q + h * ldq + i * V::kWidth);
+    for (int j = 0; j < JN; ++j) {
+      const F x = V::load(k[j] + i * V::kWidth);
+      for (int h = 0; h < HN; ++h) acc[h * JN + j] = V::fma(y[h], x, acc[h * JN + j]);
     }
   }
-  if constexpr (HN * JN == V::kWidth) {
-    alignas(64) float sums[HN * JN];
-    V::store(sums, V::reduce_add_each(acc));
-    for (int h = 0; h < HN; ++h) {
-      for (int j = 0; j < JN; ++j) s[h * kAttnBlock + j] = sums[h * JN + j];
-    }
-  } else {
-    for (int h = 0; h < HN; ++h) {
-      for (int j = 0; j < JN; ++j) s[h * kAttnBlock + j] = V::reduce_add(acc[h * JN + j]);
-    }
+  alignas(64) float sums[HN * JN];
+  V::store(sums, V::reduce_add_each(acc));
+  for (int h = 0; h < HN; ++h) {
+    for (int j = 0; j < JN; ++j) s[h * kAttnBlock + j] = sums[h * JN + j];
   }
 }
 
+// The last keys, fewer than a tile takes: the last of them again and again, into the part of s that
+// nobody reads.
 template <class V, int HN>
-void attn_dots_heads(const float *q, int64_t ldq, const float *k, int64_t ld, int vectors, int n,
+void attn_dots_heads(const float *q, int64_t ldq, const float *const *k, int vectors, int n,
                      float *s) {
-  constexpr int JN = V::kRegisters >= 32 ? 4 : 2;
+  constexpr int JN = V::kWidth / HN;
   int j = 0;
-  for (; j + JN <= n; j += JN) {
-    attn_dots_tile<V, HN, JN>(q, ldq, k + j * ld, ld, vectors, s + j);
-  }
-  for (; j < n; ++j) attn_dots_tile<V, HN, 1>(q, ldq, k + j * ld, ld, vectors, s + j);
+  for (; j + JN <= n; j += JN) attn_dots_tile<V, HN>(q, ldq, k + j, vectors, s + j);
+  if (j == n) return;
+  const float *last[JN];
+  for (int i = 0; i < JN; ++i) last[i] = k[j + i < n ? j + i : n - 1];
+  attn_dots_tile<V, HN>(q, ldq, last, vectors, s + j);
 }
 
-// q [heads][ldq], k [n][ld] → s [heads][kAttnBlock]
+// q [heads][ldq], n rows k → s [heads][kAttnBlock]
 template <class V>
-void attn_dots(const float *q, int64_t ldq, int heads, const float *k, int64_t ld, int d, int n,
+void attn_dots(const float *q, int64_t ldq, int heads, const float *const *k, int d, int n,
                float *s) {
   const int vectors = (d + V::kWidth - 1) / V::kWidth;
   int h = 0;
-  for (; h + 4 <= heads; h += 4) {
-    attn_dots_heads<V, 4>(q + h * ldq, ldq, k, ld, vectors, n, s + h * kAttnBlock);
+  if constexpr (V::kWidth > 1) {
+    for (; h + 4 <= heads; h += 4) {
+      attn_dots_heads<V, 4>(q + h * ldq, ldq, k, vectors, n, s + h * kAttnBlock);
+    }
+    for (; h + 2 <= heads; h += 2) {
+      attn_dots_heads<V, 2>(q + h * ldq, ldq, k, vectors, n, s + h * kAttnBlock);
+    }
   }
-  for (; h + 2 <= heads; h += 2) {
-    attn_dots_heads<V, 2>(q + h * ldq, ldq, k, ld, vectors, n, s + h * kAttnBlock);
+  for (; h < heads; ++h) {
+    attn_dots_heads<V, 1>(q + h * ldq, ldq, k, vectors, n, s + h * kAttnBlock);
   }
-  if (h < heads) attn_dots_heads<V, 1>(q + h * ldq, ldq, k, ld, vectors, n, s + h * kAttnBlock);
 }
 
 // Where P's element of head h and key j lies: p + h * head + j * key. In the form for many heads
@@ -144,22 +146,21 @@ struct AttnWeights {
   int64_t key;
 };
 
-// o[h] = alpha[h] * o[h] + sum over j of p[h][j] * v[j], for HN heads and VN vectors of dv.
+// o[h] = alpha[h] * o[h] + sum over j of p[h][j] * v[j][at …], for HN heads and VN vectors of dv.
 template <class V, int HN, int VN>
-void attn_values_tile(AttnWeights w, const float *alpha, const float *v, int64_t ldv, int n,
+void attn_values_tile(AttnWeights w, const float *alpha, const float *const *v, int at, int n,
                       float *o, int64_t ldo) {
   using F = typename V::F;
   constexpr int W = V::kWidth;
   F acc[HN][VN];
   for (int h = 0; h < HN; ++h) {
     for (int x = 0; x < VN; ++x) {
-      acc[h][x] =
-          alpha ? V::mul(V::set1(alpha[h]), V::load(o + h * ldo + x * W)) : V::zero();
+      acc[h][x] = alpha ? V::mul(V::set1(alpha[h]), V::load(o + h * ldo + x * W)) : V::zero();
     }
   }
   for (int j = 0; j < n; ++j) {
     F row[VN];
-    for (int x = 0; x < VN; ++x) row[x] = V::load(v + j * ldv + x * W);
+    for (int x = 0; x < VN; ++x) row[x] = V::load(v[j] + at + x * W);
     for (int h = 0; h < HN; ++h) {
       const F p = V::set1(w.p[h * w.head + j * w.key]);
       for (int x = 0; x < VN; ++x) acc[h][x] = V::fma(p, row[x], acc[h][x]);
@@ -171,25 +172,25 @@ void attn_values_tile(AttnWeights w, const float *alpha, const float *v, int64_t
 }
 
 template <class V, int VN>
-void attn_values_heads(AttnWeights w, int heads, const float *alpha, const float *v, int64_t ldv,
+void attn_values_heads(AttnWeights w, int heads, const float *alpha, const float *const *v, int at,
                        int n, float *o, int64_t ldo) {
   constexpr int HN = AttnTile<V::kRegisters>::kHeads;
   int h = 0;
-  const auto at = [&](int head) { return AttnWeights{w.p + head * w.head, w.head, w.key}; };
+  const auto from = [&](int head) { return AttnWeights{w.p + head * w.head, w.head, w.key}; };
   const auto scale = [&](int head) { return alpha ? alpha + head : nullptr; };
   for (; h + HN <= heads; h += HN) {
-    attn_values_tile<V, HN, VN>(at(h), scale(h), v, ldv, n, o + h * ldo, ldo);
+    attn_values_tile<V, HN, VN>(from(h), scale(h), v, at, n, o + h * ldo, ldo);
   }
   for (; h < heads; ++h) {
-    attn_values_tile<V, 1, VN>(at(h), scale(h), v, ldv, n, o + h * ldo, ldo);
+    attn_values_tile<V, 1, VN>(from(h), scale(h), v, at, n, o + h * ldo, ldo);
   }
 }
 
-// p of `heads` heads: `group` of them are neighbours, the groups `group_step` apart. alpha null: o is
-// not initialised yet. A slice of V, [n][VN * kWidth], stays in L1 while all heads use it.
+// p of `heads` heads: `group` of them are neighbours, the groups `group_step` apart. alpha null: o
+// is not initialised yet. A slice of V, n by VN * kWidth, stays in L1 while all heads use it.
 template <class V>
 void attn_values(AttnWeights w, int heads, int group, int64_t group_step, const float *alpha,
-                 const float *v, int64_t ldv, int dv, int n, float *o, int64_t ldo) {
+                 const float *const *v, int dv, int n, float *o, int64_t ldo) {
   constexpr int VN = AttnTile<V::kRegisters>::kValueVectors;
   constexpr int W = V::kWidth;
   const int vectors = (dv + W - 1) / W;
@@ -201,9 +202,9 @@ void attn_values(AttnWeights w, int heads, int group, int64_t group_step, const 
       const float *a = alpha ? alpha + h : nullptr;
       float *to = o + h * ldo + x * W;
       if (whole) {
-        attn_values_heads<V, VN>(part, m, a, v + x * W, ldv, n, to, ldo);
+        attn_values_heads<V, VN>(part, m, a, v, x * W, n, to, ldo);
       } else {
-        attn_values_heads<V, 1>(part, m, a, v + x * W, ldv, n, to, ldo);
+        attn_values_heads<V, 1>(part, m, a, v, x * W, n, to, ldo);
       }
     }
     x += whole ? VN : 1;

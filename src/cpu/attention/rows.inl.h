@@ -79,7 +79,8 @@ void attn_load_row(const AttnRows &rows, float *dst, const void *src, const floa
     const float scale = rows.group > 0 && scales ? *scales : 1.0f;
     if (rows.group > 0 && scales) scales += rows.group_stride;
     if (rows.stride == 1) {
-      // A group that does not end on a vector writes zeros past its end; the next one overwrites them.
+      // A group that does not end on a vector writes zeros past its end; the next one overwrites
+      // them.
       attn_widen_any<V>(rows.type, dst + from, p + from * bytes, n, scale);
       continue;
     }

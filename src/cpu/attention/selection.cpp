@@ -38,19 +38,21 @@ int64_t smallest_pieces(const AttnScope& scope) {
 AttnPieces attn_pieces(const AttnScope& scope) {
   const int64_t block = block_of(scope);
   const int64_t units = smallest_pieces(scope);
-  const int64_t keys = std::max<int64_t>(1, (units + kMostPieces - 1) / kMostPieces) * kSmallestPiece;
+  const int64_t keys =
+      std::max<int64_t>(1, (units + kMostPieces - 1) / kMostPieces) * kSmallestPiece;
   AttnPieces pieces;
   pieces.entries = std::max<int64_t>(1, keys / block);
   pieces.tail = scope.block_tail && block > 1;
-  pieces.count = int32_t((entries_of(scope) + pieces.entries - 1) / pieces.entries) +
-                 (pieces.tail ? 1 : 0);
+  pieces.count =
+      int32_t((entries_of(scope) + pieces.entries - 1) / pieces.entries) + (pieces.tail ? 1 : 0);
   return pieces;
 }
 
 // Whole blocks may leave a piece half empty, hence the two.
 int32_t attn_most_pieces(const AttnScope& scope) {
   const int64_t factor = block_of(scope) > 1 ? 2 : 1;
-  return int32_t(factor * std::min(kMostPieces, smallest_pieces(scope))) + (scope.block_tail ? 1 : 0);
+  return int32_t(factor * std::min(kMostPieces, smallest_pieces(scope))) +
+         (scope.block_tail ? 1 : 0);
 }
 
 AttnCursor::AttnCursor(const AttnScope& scope, const AttnPieces& pieces, int64_t t)
@@ -155,16 +157,16 @@ int32_t AttnCursor::next_positions(KeyPlace* places, int32_t capacity) {
 
 bool AttnCursor::passes_cut(int64_t s) const {
   const int64_t column = scope_.rows.column(span_, s);
-  const float score = score_at(
-      scope_.scores.row(t_) + column * scope_.scores.stride[0] * scope_.scores.bytes,
-      scope_.scores.dtype);
+  const float score =
+      score_at(scope_.scores.row(t_) + column * scope_.scores.stride[0] * scope_.scores.bytes,
+               scope_.scores.dtype);
   if (score > cut_score_) return true;
   if (!(score == cut_score_) || s > cut_position_) return false;
   return scope_.select_neg_inf || score > -std::numeric_limits<float>::infinity();
 }
 
-// The first position from s on, in steps of 16, whose 16 scores are not all below the cut. One key in
-// 50 is selected at most, so most steps end here, at vector speed.
+// The first position from s on, in steps of 16, whose 16 scores are not all below the cut. One key
+// in 50 is selected at most, so most steps end here, at vector speed.
 int64_t AttnCursor::none_before(int64_t s) const {
   constexpr int64_t kStep = 16;
   if (scope_.scores.dtype != DSA_F32 || scope_.scores.stride[0] != 1) return s;

@@ -8,9 +8,9 @@
 
 namespace dsa::cpu {
 
-// A row's selection is cut into pieces, each with a softmax of its own, merged in order. What is cut
-// where follows from host extents alone, so results do not depend on threads. At most about 16 pieces
-// of at least 256 keys each.
+// A row's selection is cut into pieces, each with a softmax of its own, merged in order. What is
+// cut where follows from host extents alone, so results do not depend on threads. At most about 16
+// pieces of at least 256 keys each.
 struct AttnPieces {
   int64_t entries = 1;  // of a piece: listed entries, positions (all), keys (cut)
   int32_t count = 0;    // with the tail
@@ -30,8 +30,8 @@ class AttnCursor {
   // Goes to the start of a piece. Pieces are visited in ascending order, any may be left out.
   void start(int32_t piece);
 
-  // Up to `capacity` places of the piece's next keys, in slot order; fewer than `capacity` only when
-  // the piece ends.
+  // Up to `capacity` places of the piece's next keys, in slot order; fewer than `capacity` only
+  // when the piece ends.
   int32_t next(KeyPlace* places, int32_t capacity);
 
  private:

@@ -16,8 +16,8 @@ typename V::F attn_finite_max(typename V::F max) {
 }
 
 // Form for many heads: s [n][kWidth] of one head vector, in place. `max` and `sum` are the running
-// numbers; alpha gets what the sums so far must be multiplied by. A NaN logit leaves max as it is and
-// makes its weight, hence sum and outputs, NaN.
+// numbers; alpha gets what the sums so far must be multiplied by. A NaN logit leaves max as it is
+// and makes its weight, hence sum and outputs, NaN.
 template <class V>
 void attn_softmax_lanes(float *s, int n, float scale, float *max, float *sum, float *alpha) {
   using F = typename V::F;

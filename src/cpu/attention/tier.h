@@ -3,8 +3,8 @@
 //
 // A task is one query row and a group of heads that read the same keys. Its running softmax is an
 // AttnState; keys are added to it at most kAttnChunk at a time. The bits of a state depend on the
-// query, the keys, their order and where the chunks end, and on nothing else. Except in the form for
-// few heads, heads do not see each other: a group may be cut anywhere without changing a bit.
+// query, the keys, their order and where the chunks end, and on nothing else: heads do not see each
+// other, so a group may be cut anywhere without changing a bit.
 #pragma once
 
 #include <cstddef>
@@ -27,13 +27,13 @@ struct AttnRows {
 };
 
 struct AttnShape {
-  int32_t heads = 0;         // of this task
-  int32_t dv = 0;            // elements of an output row; 0: only max and sum are wanted
-  bool few_heads = false;    // the form for few heads; a property of the operation, not the task
-  float scale = 1.0f;        // of the logits
-  AttnRows k;                // [n, k.d]; V is its first dv elements unless v is there
-  AttnRows k2;               // [n, k2.d]: second piece of the logits
-  AttnRows v;                // [n, dv]
+  int32_t heads = 0;       // of this task
+  int32_t dv = 0;          // elements of an output row; 0: only max and sum are wanted
+  bool few_heads = false;  // the form for few heads; a property of the operation, not the task
+  float scale = 1.0f;      // of the logits
+  AttnRows k;              // [n, k.d]; V is its first dv elements unless v is there
+  AttnRows k2;             // [n, k2.d]: second piece of the logits
+  AttnRows v;              // [n, dv]
 };
 
 // The task's query: [heads, d] and [heads, d2], any strides (in elements).

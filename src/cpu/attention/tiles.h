@@ -1,5 +1,6 @@
-// The AMX tile registers as static functions, so that the attention kernel can also be compiled over
-// a model of them: no emulator at hand executes AMX, and its packing should be tested everywhere.
+// The AMX tile registers as static functions, so that the attention kernel can also be compiled
+// over a model of them: no emulator at hand executes AMX, and its packing should be tested
+// everywhere.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +39,8 @@ struct AmxTiles {
   static void store(void *p, int64_t stride) {
     asm volatile("tilestored %%tmm%c2, (%0,%1,1)" ::"r"(p), "r"(stride), "i"(tile) : "memory");
   }
-  // c [16, 16] f32 += a [16, 32] bf16 times b, where b's row i holds elements 2 i and 2 i + 1 of the
-  // summed axis for 16 columns, in pairs.
+  // c [16, 16] f32 += a [16, 32] bf16 times b, where b's row i holds elements 2 i and 2 i + 1 of
+  // the summed axis for 16 columns, in pairs.
   template <int c, int a, int b>
   static void multiply() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(c), "i"(a), "i"(b));

@@ -53,7 +53,8 @@ void write(char* dst, int32_t dtype, int64_t stride, const float* src, int32_t n
 
 // A part's natural lse; -inf when it is empty.
 double part_lse(const MergeLseParams& p, int64_t part, int64_t t, int32_t h) {
-  const char* at = p.partial_lse.row(t) + part * p.lse_part_stride + h * p.partial_lse.stride[0] * 4;
+  const char* at =
+      p.partial_lse.row(t) + part * p.lse_part_stride + h * p.partial_lse.stride[0] * 4;
   const double lse = *reinterpret_cast<const float*>(at);
   if (p.lse_empty_pos_inf && lse == kInf) return -kInf;
   return p.lse_base2 ? lse * kLn2 : lse;
@@ -84,7 +85,8 @@ void merge_head(const MergeLseParams& p, int64_t t, int32_t h) {
         const double lse = part_lse(p, i, t, h);
         if (lse == -kInf) continue;
         const RowTensor& x = p.partial_out;
-        const char* at = x.row(t) + i * p.out_part_stride + (h * x.stride[0] + d * x.stride[1]) * x.bytes;
+        const char* at =
+            x.row(t) + i * p.out_part_stride + (h * x.stride[0] + d * x.stride[1]) * x.bytes;
         add(sums, at, x.dtype, x.stride[1], n, float(std::exp(lse - base) * end.factor));
       }
       char* out = p.out.row(t) + (h * p.out.stride[0] + d * p.out.stride[1]) * p.out.bytes;
@@ -96,7 +98,8 @@ void merge_head(const MergeLseParams& p, int64_t t, int32_t h) {
     float max = -std::numeric_limits<float>::infinity();
     for (int64_t i = 0; i < p.parts; ++i) {
       if (part_lse(p, i, t, h) == -kInf) continue;
-      const char* at = p.partial_max.row(t) + i * p.max_part_stride + h * p.partial_max.stride[0] * 4;
+      const char* at =
+          p.partial_max.row(t) + i * p.max_part_stride + h * p.partial_max.stride[0] * 4;
       const float x = *reinterpret_cast<const float*>(at);
       if (x > max || x != x) max = x;
     }
@@ -110,7 +113,8 @@ uint64_t workspace(const MergeLseParams&, int32_t) { return 0; }
 
 // About 0.5 ns an element and part on one core; a parallel region 5 to 10 us.
 void launch(const MergeLseParams& p, const Run& run) {
-  const double ns = double(p.rows) * p.heads * (50.0 + double(p.parts) * (40.0 + 0.5 * p.value_dim));
+  const double ns =
+      double(p.rows) * p.heads * (50.0 + double(p.parts) * (40.0 + 0.5 * p.value_dim));
   const int32_t lanes = ns < 10000 ? 1 : int32_t(std::min<double>(run.max_lanes(), ns / 5000.0));
   const int64_t tasks = p.rows * p.heads;
   const int64_t turn = std::max<int64_t>(1, tasks / (int64_t{8} * lanes));
@@ -129,8 +133,7 @@ void launch(const MergeLseParams& p, const Run& run) {
 
 }  // namespace
 
-constinit const Kernel kMergeLse =
-    make_cpu_kernel<MergeLseParams, refuse, workspace, launch>("cpu.merge_lse.scalar", "scalar",
-                                                               CpuTier::kScalar);
+constinit const Kernel kMergeLse = make_cpu_kernel<MergeLseParams, refuse, workspace, launch>(
+    "cpu.merge_lse.scalar", "scalar", CpuTier::kScalar);
 
 }  // namespace dsa::cpu

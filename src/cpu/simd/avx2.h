@@ -117,7 +117,7 @@ struct Avx2 {
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
   }
   // Neighbours are added while the vectors are transposed: 7 adds for 8 vectors.
-  static F reduce_add_each(const F* a) {
+  static F reduce_add_each(const F *a) {
     const F x = _mm256_hadd_ps(_mm256_hadd_ps(a[0], a[1]), _mm256_hadd_ps(a[2], a[3]));
     const F y = _mm256_hadd_ps(_mm256_hadd_ps(a[4], a[5]), _mm256_hadd_ps(a[6], a[7]));
     return _mm256_add_ps(_mm256_permute2f128_ps(x, y, 0x20), _mm256_permute2f128_ps(x, y, 0x31));

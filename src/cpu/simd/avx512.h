@@ -106,7 +106,7 @@ struct Avx512 {
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_movehdup_ps(x)));
   }
   // Neighbours are added while the vectors are transposed: 15 adds for 16 vectors.
-  static F reduce_add_each(const F* a) {
+  static F reduce_add_each(const F *a) {
     F x[4];
     for (int i = 0; i < 4; ++i) {
       const F p = _mm512_add_ps(_mm512_unpacklo_ps(a[4 * i], a[4 * i + 1]),

@@ -64,7 +64,7 @@ struct Scalar {
   static F relu(F a) { return 0.0f > a ? 0.0f : a; }  // relu(NaN) is NaN
   static float reduce_add(F a) { return a; }
   static float reduce_max(F a) { return a; }
-  static F reduce_add_each(const F* a) { return a[0]; }  // lane i: reduce_add(a[i]), kWidth vectors
+  static F reduce_add_each(const F *a) { return a[0]; }  // lane i: reduce_add(a[i]), kWidth vectors
 
   static I addi(I a, I b) { return int32_t(uint32_t(a) + uint32_t(b)); }
   static I subi(I a, I b) { return int32_t(uint32_t(a) - uint32_t(b)); }

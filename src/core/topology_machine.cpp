@@ -49,7 +49,7 @@ Machine machine_of_sysfs(const std::string& root, const cpu_set_t& allowed) {
 #if defined(DSA_HAVE_HWLOC)
 Machine machine_of(hwloc_topology_t topology) {
   const auto index_above = [topology](hwloc_obj_type_t type, hwloc_obj_t pu, int32_t other) {
-    const hwloc_obj_t above = hwloc_get_ancestor_obj_by_type(topology, type, pu);
+    const hwloc_obj* above = hwloc_get_ancestor_obj_by_type(topology, type, pu);
     return above ? static_cast<int32_t>(above->logical_index) : other;
   };
   Machine by_id(CPU_SETSIZE, Cpu{-1, 0, 0, 0});

@@ -84,7 +84,8 @@ int32_t cgroup_quota(const std::string& root) {
     if (shown != "/") path = starts_with(path, shown) ? path.substr(shown.size()) : "";
     // A path outside of what is mounted here cannot be followed; the mount itself still can.
     if (path == "/" || path.find("..") != std::string::npos) path.clear();
-    const int32_t here = quota_up_from(root + mount + path, root + mount, v2);
+    mount.insert(0, root);
+    const int32_t here = quota_up_from(mount + path, mount, v2);
     if (here > 0 && (least == 0 || here < least)) least = here;
   }
   return least;

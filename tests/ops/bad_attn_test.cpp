@@ -203,6 +203,7 @@ TEST(BadAttn, Fields) {
        {[](D& d) { d.offset = 9; }, DSA_ERROR_INVALID, {op + "offset is 9"}},
        {[](D& d) { d.indices = {}; }, DSA_ERROR_INVALID, {op + "indices is needed"}},
        {[](D& d) { d.indices_b = {}; }, DSA_ERROR_INVALID, {op + "indices_b is needed"}},
+       {[](D& d) { d.selection = DSA_SELECTION_ALL, d.k = 0; }, DSA_ERROR_INVALID, {op + "indices"}},
        {[](D& d) { d.scores = d.q_scale; }, DSA_ERROR_INVALID, {op + "scores", "DSA_SELECTION_CUT"}},
        {[](D& d) { d.block_table = {}; }, DSA_ERROR_INVALID, {op + "block_table is needed"}},
        {[](D& d) { d.q = {}; }, DSA_ERROR_INVALID, {op + "q.ndim is 0"}},
@@ -243,6 +244,14 @@ TEST(BadAttn, Fields) {
                        {op + "lse", "overlap"}},
                       true);
   }
+  // KV heads that do not divide the query's.
+  expect_mistake<D>(ctx.get(), cut_case,
+                    {[](D& d) {
+                       d.kv = dsa_tensor_3d(d.kv.data, DSA_F32, kKeys, 3, kDim);
+                       d.selection_b = 0, d.kv_b = d.block_table_b = {};
+                     },
+                     DSA_ERROR_INVALID,
+                     {op + "kv has 3 KV heads", "4 query heads"}});
   // Indices for each KV head are reserved.
   expect_mistake<D>(ctx.get(), attn_case,
                     {[](D& d) {
@@ -275,6 +284,28 @@ TEST(BadAttn, CutAndSecondScope) {
        {wide_out(9), DSA_ERROR_INVALID, {op + "out has a value dim of 9", "8"}}});
 }
 
+TEST(BadAttn, Slots) {
+  const Context ctx = make_context();
+  const std::string op = "sparse_attn.";
+  const MakeCase<D> slots_case = [] {
+    auto c = attn_case();
+    c->d.selection = c->d.selection_b = DSA_SELECTION_SLOTS;
+    c->d.mask = {};
+    return c;
+  };
+  expect_mistakes<D>(
+      ctx.get(), slots_case,
+      {{number(&D::index_block, 4), DSA_ERROR_INVALID, {op + "index_block is 4"}},
+       {number(&D::slot_page_size, -1), DSA_ERROR_INVALID, {op + "slot_page_size is -1"}},
+       {number(&D::slot_page_stride, -1), DSA_ERROR_INVALID, {"slot_page_stride", "-1"}},
+       {number(&D::slot_page_size, 3), DSA_ERROR_INVALID, {op + "slot_page_size is 3", "2 keys"}},
+       {number(&D::slot_page_stride, 1), DSA_ERROR_INVALID, {op + "slot_page_stride is 1", "2"}},
+       {number(&D::slot_page_size_b, -7), DSA_ERROR_INVALID, {op + "slot_page_size_b is -7"}},
+       {[](D& d) { d.slot_page_size_b = 4, d.slot_page_stride_b = 3; }, DSA_ERROR_INVALID,
+        {op + "slot_page_stride_b is 3", "4"}},
+       {[](D& d) { d.indices.dtype = DSA_F32; }, DSA_ERROR_INVALID, {op + "indices.dtype is 1"}}});
+}
+
 TEST(BadAttn, PackedRows) {
   const Context ctx = make_context();
   const std::string op = "sparse_attn.";
@@ -290,6 +321,12 @@ TEST(BadAttn, PackedRows) {
        {[](D& d) { d.kv.stride[0] = 1314; }, DSA_ERROR_INVALID, {op + "kv", "multiples of 4"}},
        {[](D& d) { d.kv.stride[1] = 2; }, DSA_ERROR_INVALID, {op + "kv", "adjacent"}},
        {wide_out(513), DSA_ERROR_INVALID, {"value dim of 513", "512"}}});
+  expect_mistake<D>(ctx.get(), packed_case,
+                    {[](D& d) {
+                       d.kv = dsa_tensor_3d(d.kv.data, DSA_U8, kPages, 2, 655);
+                     },
+                     DSA_ERROR_INVALID,
+                     {op + "kv.shape[2] is 655", "656"}});
   expect_mistake<D>(ctx.get(), packed_case,
                     {[](D& d) { d.kv.data = static_cast<char*>(d.kv.data) + 2; }, DSA_ERROR_INVALID,
                      {op + "kv", "multiples of 4"}},

@@ -134,6 +134,8 @@ std::vector<Mistake<D>> input_mistakes(const std::string& op) {
       {extent(&D::q, 2, 4), DSA_ERROR_INVALID, {op + ".keys.shape[2] is 8", "q", "4"}},
       {extent(&D::w, 1, 2), DSA_ERROR_INVALID, {op + ".w.shape[1] is 2", "3"}},
       {extent(&D::q_scale, 1, 2), DSA_ERROR_INVALID, {op + ".q_scale.shape[1] is 2", "3"}},
+      {[](D& d) { d.q_scale = dsa_tensor_1d(d.q_scale.data, DSA_F32, 2); }, DSA_ERROR_INVALID,
+       {op + ".q_scale.shape[0] is 2"}},
       {extent(&D::k_scale, 0, 4), DSA_ERROR_INVALID, {op + ".k_scale.shape[0] is 4", "5"}},
       {extent(&D::k_scale, 1, 1), DSA_ERROR_INVALID, {op + ".k_scale.shape[1] is 1", "2"}},
       {extent(&D::keys, 1, 0), DSA_ERROR_INVALID, {op + ".keys", "0 keys"}},

@@ -323,6 +323,23 @@ TEST(BadInput, Contexts) {
   EXPECT_TRUE(all_in(dsa_last_error(), {"cpu.topk.", "DSA_KERNEL"})) << dsa_last_error();
 }
 
+// An allocator that has nothing to give: the call says so and writes nothing.
+TEST(BadInput, OutOfMemory) {
+  dsa_ctx_options options{};
+  options.struct_size = sizeof options;
+  options.allocate = [](void*, uint64_t, uint64_t) -> void* { return nullptr; };
+  options.release = [](void*, void*, uint64_t) {};
+  dsa_ctx* raw = nullptr;
+  ASSERT_EQ(dsa_ctx_create(&options, &raw), DSA_OK) << dsa_last_error();
+  const Context ctx(raw);
+  const auto c = topk_case();
+  uint64_t needed = 0;
+  ASSERT_EQ(dsa_workspace_size(raw, &c->d, &needed), DSA_OK);
+  ASSERT_GT(needed, 0u);
+  EXPECT_EQ(run(raw, c->d), DSA_ERROR_NO_MEMORY);
+  for (const unsigned char byte : c->arena.output_bytes()) ASSERT_EQ(byte, Arena::kUntouched);
+}
+
 TEST(BadInput, KernelListAndDescription) {
   const Context ctx = context();
   dsa_kernel_info info{};

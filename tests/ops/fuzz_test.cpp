@@ -102,7 +102,7 @@ template <class Desc>
 void bend_cases(std::unique_ptr<Case<Desc>> (*draw)(uint64_t), size_t first) {
   const Context ctx = make_context();
   ASSERT_TRUE(ctx);
-  const uint64_t cases = seeds(40), bends = 100;
+  const uint64_t cases = seeds(100), bends = 100;
   uint64_t accepted = 0;
   for (uint64_t seed = 1; seed <= cases; ++seed) {
     Random random(seed * 977);
@@ -176,7 +176,7 @@ namespace {
 
 // Extents of a call, of which one grows.
 struct Extents {
-  enum Name { kT, kS, kH, kD, kD2, kDv, kK, kBatch, kMaxKeys, kParts, kCount };
+  enum Name { kT, kS, kH, kD, kD2, kDv, kK, kMaxKeys, kParts, kCount };
   int64_t n[kCount];
 };
 
@@ -247,12 +247,9 @@ uint64_t workspace(dsa_ctx* ctx, int32_t operation, const Shape& s, const Extent
     d.scale = 1;
     d.q = s.tensor(s.dtype(0), {rows, heads, e.n[Extents::kD]});
     d.kv = s.tensor(s.bit(4) ? s.dtype(0) : s.dtype(1), {e.n[Extents::kS], e.n[Extents::kD]});
-    d.out = s.tensor(s.dtype(2), {rows, heads, e.n[Extents::kDv]});
-    if (s.bit(0)) {
-      d.v = s.tensor(s.dtype(1), {e.n[Extents::kS], e.n[Extents::kDv]});
-    } else {
-      d.out.shape[2] = e.n[Extents::kD];
-    }
+    const int64_t value_dim = e.n[s.bit(0) ? Extents::kDv : Extents::kD];
+    d.out = s.tensor(s.dtype(2), {rows, heads, value_dim});
+    if (s.bit(0)) d.v = s.tensor(s.dtype(1), {e.n[Extents::kS], value_dim});
     if (s.bit(5)) {
       d.q2 = s.tensor(s.dtype(0), {rows, heads, e.n[Extents::kD2]});
       d.kv2 = s.tensor(s.dtype(1), {e.n[Extents::kS], e.n[Extents::kD2]});
@@ -277,7 +274,7 @@ uint64_t workspace(dsa_ctx* ctx, int32_t operation, const Shape& s, const Extent
 
 Extents draw_extents(Random& random) {
   static const int64_t kMost[Extents::kCount] = {1 << 17, 1 << 27, 512,     1024, 512,
-                                                 512,     4096,    1 << 10, 1 << 24, 64};
+                                                 512,     4096,    1 << 24, 64};
   Extents e;
   for (int i = 0; i < Extents::kCount; ++i) {
     // As many small as large ones.
@@ -295,7 +292,7 @@ TEST(Fuzz, WorkspaceNeverShrinks) {
     for (const int32_t threads : {1, 4, 64}) {
       for (const Kernel& kernel : kernels_of(operation, threads)) {
         if (!kernel.usable) continue;
-        const uint64_t rounds = seeds(500);
+        const uint64_t rounds = seeds(1500);
         for (uint64_t seed = 1; seed <= rounds; ++seed) {
           Random random(seed);
           const Shape shape{random.bits()};
@@ -312,7 +309,7 @@ TEST(Fuzz, WorkspaceNeverShrinks) {
           const uint64_t less = workspace(kernel.ctx.get(), operation, shape, small, refused);
           const uint64_t more = workspace(kernel.ctx.get(), operation, shape, large, refused);
           if (!refused.empty()) {
-            ASSERT_TRUE(kernel.family == "amx" || large.n[grown] > 1024) << refused;
+            ASSERT_TRUE(kernel.family == "amx") << refused;
             continue;
           }
           std::string sizes;
@@ -320,7 +317,7 @@ TEST(Fuzz, WorkspaceNeverShrinks) {
             sizes += " " + std::to_string(small.n[i]) + "->" + std::to_string(large.n[i]);
           }
           ASSERT_LE(less, more) << kernel.name << " threads " << threads << " seed " << seed
-                                << ": T S H D D2 Dv k B max_keys parts" << sizes;
+                                << ": T S H D D2 Dv k max_keys parts" << sizes;
         }
       }
     }

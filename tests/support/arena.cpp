@@ -14,6 +14,12 @@ namespace {
 constexpr int64_t kPage = 4096;
 constexpr unsigned char kPoison = 0xff;
 
+// The same memory with an axis in the opposite order: a negative stride.
+void reverse(dsa_tensor& t, int axis) {
+  t.data = static_cast<char*>(t.data) + (t.shape[axis] - 1) * t.stride[axis] * dtype_bytes(t.dtype);
+  t.stride[axis] = -t.stride[axis];
+}
+
 }  // namespace
 
 Arena::~Arena() {
@@ -91,6 +97,10 @@ dsa_tensor Arena::make(int32_t dtype, const std::vector<int64_t>& shape, const S
   t.data = allocate(block, bytes * unit);
   if (block.bytes > 0) {
     std::memset(block.memory, is_output ? kUntouched : kPoison, size_t(block.bytes));
+    if (!dense && random_.chance(0.1)) {
+      const int axis = int(random_.between(0, ndim - 1));
+      if (!(style.last_dense && axis == ndim - 1)) reverse(t, axis);
+    }
   }
   block.tensor = t;
   blocks_.push_back(block);

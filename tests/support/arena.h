@@ -19,8 +19,8 @@ class Arena {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  // A tensor with axes in any order in memory, padded strides; what is no element holds 0xff bytes
-  // (NaN in every float type, -1 in i32). `broadcast`: an axis may have stride 0.
+  // A tensor with axes in any order in memory, padded or negative strides; what is no element holds
+  // 0xff bytes (NaN in every float type, -1 in i32). `broadcast`: an axis may have stride 0.
   // `last_dense`: the last axis has stride 1.
   struct Style {
     bool broadcast = false;

@@ -8,6 +8,7 @@
 
 #include "support/cases.h"
 #include "support/kernels.h"
+#include "support/seeds.h"
 
 namespace support {
 
@@ -18,7 +19,7 @@ struct SeedRange {
   uint64_t count;
   double seconds = 6;
 
-  explicit SeedRange(uint64_t n) : count(n) {
+  explicit SeedRange(uint64_t n) : count(seeds(n)) {
     if (const char* text = std::getenv("DSA_TEST_SEED")) first = std::strtoull(text, nullptr, 10);
     if (const char* text = std::getenv("DSA_TEST_SEEDS")) {
       count = std::strtoull(text, nullptr, 10);

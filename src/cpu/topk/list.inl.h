@@ -37,7 +37,7 @@ int32_t for_selected(const List &list, Kth kth, Take take) {
 // leaves) often are at the bound itself, which one count finds out.
 template <class V>
 Kth cut_of(const List &list) {
-  if (list.inclusive) {
+  if (list.inclusive || list.bound > -__builtin_inff()) {
     const auto bound = V::set1(list.bound);
     int32_t above = 0;
     for (int32_t i = 0; i < list.size; i += V::kWidth) {
@@ -87,14 +87,16 @@ static inline uint32_t passing(typename V::F x, typename V::F bound) {
   return inclusive ? V::ge_bits(x, bound) : V::gt_bits(x, bound);
 }
 
-// Stops early, and returns how far it came, when the list is full.
+// Stops early, and returns how far it came, when the list is full or, if equal scores pass, when it
+// holds k elements: the smaller index wins, so no later score equal to the bound can.
 template <class V, bool inclusive>
 int32_t filter(List &list_, const float *scores, int32_t n, int32_t first) {
   constexpr int W = V::kWidth;
   constexpr int kStep = 4 * W;
   List list = list_;  // the stores through its pointers could alias the original
   const auto bound = V::set1(list.bound);
-  const int32_t full = list.capacity - 2 * kStep;
+  const int32_t room = list.capacity - 2 * kStep;
+  const int32_t full = inclusive && list.k - 1 < room ? list.k - 1 : room;
   int32_t i = 0;
   for (; n - i >= kStep && list.size <= full; i += kStep) {
     const auto a = V::load(scores + i);
@@ -142,23 +144,25 @@ void feed(List &list, const float *scores, int32_t n, int32_t first) {
     i += list.inclusive ? filter<V, true>(list, scores + i, n - i, at)
                         : filter<V, false>(list, scores + i, n - i, at);
     if (i >= n) return;
-    cut_down<V>(list);
+    if (list.inclusive && list.size >= list.k) {
+      list.inclusive = false;
+    } else {
+      cut_down<V>(list);
+    }
   }
 }
 
 template <class V>
 void append(List &list, const List &later) {
-  for (int32_t i = 0; i < later.size;) {
-    const int32_t room = list.capacity - kSlack - list.size;
-    if (room <= 0) {
-      cut_down<V>(list);
-      continue;
-    }
-    const int32_t n = later.size - i < room ? later.size - i : room;
-    memcpy(list.values + list.size, later.values + i, size_t(n) * sizeof(float));
-    memcpy(list.indices + list.size, later.indices + i, size_t(n) * sizeof(int32_t));
-    list.size += n;
-    i += n;
+  for (int32_t i = 0; i < later.size; i += V::kWidth) {
+    if (list.size > list.capacity - kSlack) cut_down<V>(list);
+    if (list.size >= list.k) list.inclusive = false;
+    const int32_t lanes = later.size - i < V::kWidth ? later.size - i : V::kWidth;
+    const auto x = V::load(later.values + i);  // whole vectors: a list has slack behind it
+    const auto bound = V::set1(list.bound);
+    uint32_t bits = list.inclusive ? V::ge_bits(x, bound) : V::gt_bits(x, bound);
+    bits &= (1u << lanes) - 1u;
+    if (bits != 0) append_lanes<V, false>(list, x, V::loadi(later.indices + i), bits);
   }
 }
 

@@ -26,11 +26,12 @@ static inline int32_t sample_size(int32_t n) {
 // One run at a hashed place in the middle half of each equal part of the row: rising and falling
 // rows then sample at their true quantiles, give or take a quarter of a part.
 static inline int32_t take_sample(const Row &row, float *sample) {
-  const int32_t runs = sample_size(row.n) / kRun;
+  const int32_t runs = sample_size(row.n) / kRun;  // a power of two: dividing would take 4 us
+  const int shift = __builtin_ctz(uint32_t(runs));
   uint32_t hash = 0x9e3779b9u;
   for (int32_t j = 0; j < runs; ++j) {
-    const int64_t begin = int64_t{row.n} * j / runs;
-    const int64_t length = int64_t{row.n} * (j + 1) / runs - begin;
+    const int64_t begin = (int64_t{row.n} * j) >> shift;
+    const int64_t length = ((int64_t{row.n} * (j + 1)) >> shift) - begin;
     hash = hash * 1664525u + 1013904223u;
     const int64_t room = (length - kRun) / 2;
     const int64_t at = begin + room / 2 + int64_t((uint64_t{hash} * uint64_t(room + 1)) >> 32);

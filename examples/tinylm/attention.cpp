@@ -37,16 +37,7 @@ Attention::Attention(const Config &config, int topk, int threads)
     : config_(config),
       topk_(topk),
       scale_(1 / std::sqrt(static_cast<float>(config.q_head()))),
-      context_(create_context(threads)),
-      serial_(create_context(1)) {}
-
-// One row over a short cache is too little work: threads gain little on idle cores, and
-// on busy ones every call waits for the scheduler: 14 bytes/s instead of 130, two threads on two
-// cores with a load of 11. A context only saves work, so the results are the same.
-dsa_ctx *Attention::context_for(int64_t rows, int64_t cache_length) const {
-  constexpr int64_t kShortCache = 16384;
-  return rows == 1 && cache_length <= kShortCache ? serial_.get() : context_.get();
-}
+      context_(create_context(threads)) {}
 
 // Shapes without data: what a plan needs, and what a call fills in.
 dsa_indexer_topk_desc Attention::describe_select(int64_t rows, int64_t cache_length,
@@ -90,7 +81,7 @@ void Attention::select(int64_t rows, int64_t cache_length, TypedRows &index_q, f
   d.keys.data = cache.index_keys.data();
   d.w.data = index_w;
   d.indices.data = indices;
-  check(dsa_indexer_topk(context_for(rows, cache_length), &d, nullptr), "dsa_indexer_topk");
+  check(dsa_indexer_topk(context_.get(), &d, nullptr), "dsa_indexer_topk");
 }
 
 void Attention::attend(int64_t rows, int64_t cache_length, TypedRows &q, LayerCache &cache,
@@ -101,7 +92,7 @@ void Attention::attend(int64_t rows, int64_t cache_length, TypedRows &q, LayerCa
   d.kv.data = cache.kv.data();
   d.indices.data = indices;
   d.out.data = out;
-  check(dsa_sparse_attn(context_for(rows, cache_length), &d, nullptr), "dsa_sparse_attn");
+  check(dsa_sparse_attn(context_.get(), &d, nullptr), "dsa_sparse_attn");
 }
 
 std::string Attention::kernels(int32_t dtype) const {

@@ -51,7 +51,6 @@ class Attention {
     void operator()(dsa_ctx *context) const { dsa_ctx_destroy(context); }
   };
 
-  dsa_ctx *context_for(int64_t rows, int64_t cache_length) const;
   dsa_indexer_topk_desc describe_select(int64_t rows, int64_t cache_length, int32_t dtype) const;
   dsa_sparse_attn_desc describe_attend(int64_t rows, int64_t cache_length, int32_t dtype,
                                        bool dense) const;
@@ -61,7 +60,6 @@ class Attention {
   float scale_;
   using Context = std::unique_ptr<dsa_ctx, DestroyContext>;
   Context context_;
-  Context serial_;
 };
 
 }  // namespace tinylm

@@ -10,16 +10,16 @@
 packages_of_group() {
   case $1 in
     build) echo cmake ninja-build g++ pkg-config libhwloc-dev ;;
-    engine) echo libopenblas-dev libcli11-dev nlohmann-json3-dev libfmt-dev ;;
+    engine) echo libopenblas-openmp-dev libcli11-dev nlohmann-json3-dev libfmt-dev ;;
     tests) echo libgtest-dev clang clang-format clang-tidy libomp-dev ;;
-    bench) echo libbenchmark-dev ;;
+    python) echo python3 python3-venv ;;
     emulator)
       echo gcc libc6-dev binutils cpio isolinux syslinux-common xorriso debian-archive-keyring
       # Debian's mirror is not among Ubuntu's own sources: python-apt-common knows one, by https.
       if is_ubuntu; then echo python-apt-common ca-certificates; fi
       ;;
     *)
-      echo "need_packages: no group '$1' (build, engine, tests, bench, emulator)" >&2
+      echo "need_packages: no group '$1' (build, engine, tests, python, emulator)" >&2
       return 2
       ;;
   esac

@@ -98,7 +98,8 @@ AttnDivision attn_divide(const SparseAttnParams& p, int32_t lanes) {
   return d;
 }
 
-// A key costs about 0.03 ns an element of q and v on one core; a parallel region 5 to 10 us.
+// A key costs about 0.03 ns an element of q and v on one core; a parallel region 5 to 10 us, and much
+// more where other work has the cores: a call under 24 us stays on one.
 int32_t attn_choose_lanes(const SparseAttnParams& p, int32_t most) {
   double keys = 0;
   for (int32_t i = 0; i < p.scopes; ++i) {
@@ -109,8 +110,8 @@ int32_t attn_choose_lanes(const SparseAttnParams& p, int32_t most) {
   }
   const int32_t dims = int32_t(p.q[0].extent[1]) + p.value_dim;
   const double ns = double(p.rows) * (500.0 + keys * p.heads * dims * 0.03);
-  const double lanes = ns / 5000.0;
-  return lanes < 2.0 ? 1 : int32_t(std::min<double>(most, lanes));
+  const double lanes = ns / 8000.0;
+  return lanes < 3.0 ? 1 : int32_t(std::min<double>(most, lanes));
 }
 
 }  // namespace dsa::cpu

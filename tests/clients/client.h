@@ -10,20 +10,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CALL(call)                                                          \
-  do {                                                                      \
-    if ((call) != DSA_OK) {                                                 \
-      printf("%s:%d: %s\n", __FILE__, __LINE__, dsa_last_error());          \
-      exit(1);                                                              \
-    }                                                                       \
+#define CALL(call)                                                 \
+  do {                                                             \
+    if ((call) != DSA_OK) {                                        \
+      printf("%s:%d: %s\n", __FILE__, __LINE__, dsa_last_error()); \
+      exit(1);                                                     \
+    }                                                              \
   } while (0)
 
-#define CHECK(condition)                                                    \
-  do {                                                                      \
-    if (!(condition)) {                                                     \
-      printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #condition);      \
-      exit(1);                                                              \
-    }                                                                       \
+#define CHECK(condition)                                               \
+  do {                                                                 \
+    if (!(condition)) {                                                \
+      printf("%s:%d: not true: %s\n", __FILE__, __LINE__, #condition); \
+      exit(1);                                                         \
+    }                                                                  \
   } while (0)
 
 static inline void *zeroed(size_t count, size_t size) {
@@ -80,7 +80,7 @@ static inline uint8_t to_e4m3(double value) {
   const uint8_t sign = value < 0 ? 0x80 : 0;
   int exponent, units;
   const double fraction = frexp(fabs(value), &exponent);
-  if (exponent < -5) return sign;
+  if (fraction == 0 || exponent < -5) return sign; /* flushed: the programs need no denormals */
   units = (int)floor(fraction * 16 + 0.5);
   if (units == 16) units = 8, ++exponent;
   return (uint8_t)(sign | ((exponent + 6) << 3) | (units - 8));
@@ -122,14 +122,16 @@ static inline double attend(const double *q, int dim, const double *keys, int ke
   int j, i;
   double *z = (double *)zeroed((size_t)n + 1, sizeof *z);
   for (j = 0; j < n; ++j) {
-    for (i = 0; i < dim; ++i) z[j] += scale * q[i] * keys[(size_t)tokens[j] * (size_t)key_stride + (size_t)i];
+    for (i = 0; i < dim; ++i)
+      z[j] += scale * q[i] * keys[(size_t)tokens[j] * (size_t)key_stride + (size_t)i];
     if (z[j] > most) most = z[j];
   }
   for (i = 0; i < value_dim; ++i) out[i] = 0;
   for (j = 0; j < n; ++j) sum += exp(z[j] - most);
   for (j = 0; j < n; ++j) {
     const double p = exp(z[j] - most) / (sum + exp(sink - most));
-    for (i = 0; i < value_dim; ++i) out[i] += p * values[(size_t)tokens[j] * (size_t)value_stride + (size_t)i];
+    for (i = 0; i < value_dim; ++i)
+      out[i] += p * values[(size_t)tokens[j] * (size_t)value_stride + (size_t)i];
   }
   free(z);
   return n > 0 ? most + log(sum) : -INFINITY;

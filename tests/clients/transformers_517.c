@@ -67,7 +67,8 @@ static void attend_and_compare(dsa_ctx *ctx, double scale) {
           for (i = 0; i < kDim; ++i) k[t][i] = bf16_value(keys[b][h][t][i]);
           for (i = 0; i < kValue; ++i) v[t][i] = bf16_value(values[b][h][t][i]);
         }
-        attend(q, kDim, &k[0][0], kDim, &v[0][0], kValue, kValue, tokens, n, scale, -INFINITY, want);
+        attend(q, kDim, &k[0][0], kDim, &v[0][0], kValue, kValue, tokens, n, scale, -INFINITY,
+               want);
         for (i = 0; i < kValue; ++i) CHECK(near(bf16_value(out[b][s][h][i]), want[i], 0.01));
       }
     }

@@ -6,7 +6,13 @@
 #include "client.h"
 
 enum { kRequests = 3, kNext = 2, kRows = kRequests * kNext, kLongest = 40 };
-enum { kIndexHeads = 4, kIndexDim = 128, kIndexPage = 16, kIndexPages = 10, kPageBytes = kIndexPage * (kIndexDim + 4) + 128 };
+enum {
+  kIndexHeads = 4,
+  kIndexDim = 128,
+  kIndexPage = 16,
+  kIndexPages = 10,
+  kPageBytes = kIndexPage * (kIndexDim + 4) + 128
+};
 enum { kHeads = 4, kKvPage = 8, kKvPages = 20, kLatent = 512, kDim = 576, kTopk = 7, kWide = 12 };
 
 typedef struct { /* a token as both caches must give it */
@@ -58,7 +64,8 @@ static int select_row(int row, const Token *tokens, int n, int *want) {
   for (i = 0; i < kIndexHeads * kIndexDim; ++i) q[i] = (&index_q[row][0][0])[i];
   for (i = 0; i < kIndexHeads; ++i) w[i] = index_w[row][i];
   for (s = 0; s < n; ++s) {
-    score[s] = index_score(q, w, kIndexHeads, kIndexDim, tokens[s].index_key, tokens[s].index_scale);
+    score[s] =
+        index_score(q, w, kIndexHeads, kIndexDim, tokens[s].index_key, tokens[s].index_scale);
     visible[s] = 1;
   }
   return select_keys(score, visible, n, kTopk, want);
@@ -104,14 +111,15 @@ static void decode(dsa_ctx *ctx, Token (*tokens)[kLongest]) {
     const int n = end > 0 ? select_row(t, tokens[r], end, want) : 0;
     CHECK(n == (r == 2 ? 0 : kTopk));
     for (i = 0; i < kTopk; ++i) {
-      CHECK(slots[t][i] == (i < n ? kv_table[r][want[i] / kKvPage] * kKvPage + want[i] % kKvPage : -1));
+      CHECK(slots[t][i] ==
+            (i < n ? kv_table[r][want[i] / kKvPage] * kKvPage + want[i] % kKvPage : -1));
     }
     for (h = 0; h < kHeads; ++h) {
       double q[kDim], result[kLatent], want_lse;
       for (i = 0; i < kDim; ++i) q[i] = bf16_value(query[t][h][i]);
-      want_lse = attend(q, kDim, tokens[r][0].kv, (int)(sizeof(Token) / sizeof(double)),
-                        tokens[r][0].kv, (int)(sizeof(Token) / sizeof(double)), kLatent, want, n,
-                        scale, -INFINITY, result);
+      want_lse =
+          attend(q, kDim, tokens[r][0].kv, (int)(sizeof(Token) / sizeof(double)), tokens[r][0].kv,
+                 (int)(sizeof(Token) / sizeof(double)), kLatent, want, n, scale, -INFINITY, result);
       CHECK(near(lse[t][h], want_lse, 1e-3)); /* -inf for the padding, and zeros */
       for (i = 0; i < kLatent; ++i) CHECK(near(bf16_value(out[t][h][i]), result[i], 0.01));
       CHECK(out[t][h][kLatent] == 0x7777);
@@ -166,8 +174,8 @@ int main(void) {
   memset(out, 0x77, sizeof out);
   for (r = 0; r < 2; ++r) {
     for (s = 0; s < kLongest; ++s) {
-      write_token(&tokens[r][s],
-                  (char *)index_cache + index_table[r][s / kIndexPage] * kPageBytes, s % kIndexPage,
+      write_token(&tokens[r][s], (char *)index_cache + index_table[r][s / kIndexPage] * kPageBytes,
+                  s % kIndexPage,
                   (char *)kv_cache + (kv_table[r][s / kKvPage] * kKvPage + s % kKvPage) * 656);
     }
   }

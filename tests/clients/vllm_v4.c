@@ -3,7 +3,13 @@
  * compressed keys and the window, with a sink for each head. */
 #include "client.h"
 
-enum { kRequests = 2, kRatio = 4, kTokensMax = 64, kCompressed = kTokensMax / kRatio, kWindow = 12 };
+enum {
+  kRequests = 2,
+  kRatio = 4,
+  kTokensMax = 64,
+  kCompressed = kTokensMax / kRatio,
+  kWindow = 12
+};
 enum { kIndexHeads = 4, kIndexDim = 64, kHeads = 8, kDim = 128, kTopk = 5 };
 enum { kPage = 4, kPages = 9, kWindowPage = 16, kWindowPages = 8 };
 
@@ -73,7 +79,8 @@ int main(void) {
     for (i = 0; i < kIndexHeads * kIndexDim; ++i) q[i] = (&index_q[r][0][0])[i];
     for (h = 0; h < kIndexHeads; ++h) w[h] = index_w[r][h];
     for (s = 0; s < kCompressed; ++s) {
-      for (i = 0; i < kIndexDim; ++i) key[i] = bf16_value(index_cache[table[r][s / kPage]][s % kPage][i]);
+      for (i = 0; i < kIndexDim; ++i)
+        key[i] = bf16_value(index_cache[table[r][s / kPage]][s % kPage][i]);
       score[s] = index_score(q, w, kIndexHeads, kIndexDim, key, 1);
       visible[s] = s < seq_lens[r] / kRatio;
     }

@@ -135,8 +135,10 @@ TEST(BadAttention, MergeTensors) {
 
 TEST(BadAttention, Attention) {
   using D = dsa_sparse_attn_desc;
-  const auto bad = [&](auto&& change, dsa_status status, std::initializer_list<const char*> needles) {
-    expect_error(attention, [&](D& d) { change(d); }, status, needles);
+  const auto bad = [&](auto&& change, dsa_status status,
+                       std::initializer_list<const char*> needles) {
+    expect_error(
+        attention, [&](D& d) { change(d); }, status, needles);
   };
   bad([](D& d) { d.scale = 0; }, kInvalid, {"scale is 0"});
   bad([](D& d) { d.scale = NAN; }, kInvalid, {"scale is"});
@@ -149,19 +151,46 @@ TEST(BadAttention, Attention) {
   bad([](D& d) { d.indices = dsa_tensor{}; }, kInvalid, {"sparse_attn.indices"});
   bad([](D& d) { d.indices.dtype = DSA_F32; }, kInvalid, {"indices", "f32"});
   bad([](D& d) { d.selection = DSA_SELECTION_ALL; }, kInvalid, {"k is 5", "0"});
-  bad([](D& d) { d.selection = DSA_SELECTION_ALL; d.k = 0; }, kInvalid, {"indices"});
-  bad([](D& d) { d.selection = DSA_SELECTION_CUT; d.indices = d.counts = dsa_tensor{}; }, kInvalid,
-      {"scores", "DSA_SELECTION_CUT"});
+  bad(
+      [](D& d) {
+        d.selection = DSA_SELECTION_ALL;
+        d.k = 0;
+      },
+      kInvalid, {"indices"});
+  bad(
+      [](D& d) {
+        d.selection = DSA_SELECTION_CUT;
+        d.indices = d.counts = dsa_tensor{};
+      },
+      kInvalid, {"scores", "DSA_SELECTION_CUT"});
   bad([](D& d) { d.cut_score = dsa_tensor_1d(d.sink.data, DSA_F32, 4); }, kInvalid, {"cut_score"});
   bad([](D& d) { d.index_block = -1; }, kInvalid, {"index_block is -1"});
-  bad([](D& d) { d.selection = DSA_SELECTION_SLOTS; d.index_block = 4; }, kInvalid,
-      {"index_block is 4"});
-  bad([](D& d) { d.selection = DSA_SELECTION_SLOTS; d.slot_page_size = -1; }, kInvalid,
-      {"slot_page_size"});
-  bad([](D& d) { d.selection = DSA_SELECTION_SLOTS; d.slot_page_size = 4; d.slot_page_stride = 3; },
+  bad(
+      [](D& d) {
+        d.selection = DSA_SELECTION_SLOTS;
+        d.index_block = 4;
+      },
+      kInvalid, {"index_block is 4"});
+  bad(
+      [](D& d) {
+        d.selection = DSA_SELECTION_SLOTS;
+        d.slot_page_size = -1;
+      },
+      kInvalid, {"slot_page_size"});
+  bad(
+      [](D& d) {
+        d.selection = DSA_SELECTION_SLOTS;
+        d.slot_page_size = 4;
+        d.slot_page_stride = 3;
+      },
       kInvalid, {"slot_page_stride", "3", "4"});
-  bad([](D& d) { d.selection = DSA_SELECTION_SLOTS; d.mask = d.lse; d.mask.shape[1] = 8; }, kInvalid,
-      {"mask"});
+  bad(
+      [](D& d) {
+        d.selection = DSA_SELECTION_SLOTS;
+        d.mask = d.lse;
+        d.mask.shape[1] = 8;
+      },
+      kInvalid, {"mask"});
   bad([](D& d) { d.key_format = DSA_FORMAT_KV_FP8_584; }, kUnsupported, {"key_format is 3"});
   bad([](D& d) { d.key_format = DSA_FORMAT_KV_FP8_528; }, kUnsupported, {"key_format is 4"});
   bad([](D& d) { d.key_format = DSA_FORMAT_KEY_PAGE_132; }, kInvalid, {"key_format is 1"});
@@ -175,8 +204,12 @@ TEST(BadAttention, Attention) {
   bad([](D& d) { d.v.shape[2] = 15; }, kInvalid, {"v has a value dim of 15", "16"});
   bad([](D& d) { d.v.shape[1] = 1; }, kInvalid, {"v has 1 KV heads"});
   bad([](D& d) { d.v = dsa_tensor{}; }, kInvalid, {"v_scale"});
-  bad([](D& d) { d.v = d.v_scale = dsa_tensor{};
-                 d.out = dsa_tensor_3d(d.out.data, DSA_F32, 4, 8, 17); }, kInvalid, {"17", "16"});
+  bad(
+      [](D& d) {
+        d.v = d.v_scale = dsa_tensor{};
+        d.out = dsa_tensor_3d(d.out.data, DSA_F32, 4, 8, 17);
+      },
+      kInvalid, {"17", "16"});
   bad([](D& d) { d.kv_scale.shape[1] = 3; }, kInvalid, {"kv_scale", "3", "16"});
   bad([](D& d) { d.kv_scale.shape[0] = 11; }, kInvalid, {"kv_scale.shape[0] is 11", "12"});
   bad([](D& d) { d.q_scale.shape[1] = 3; }, kInvalid, {"q_scale.shape[1] is 3", "8"});
@@ -187,27 +220,39 @@ TEST(BadAttention, Attention) {
   bad([](D& d) { d.lse.shape[1] = 7; }, kInvalid, {"lse.shape[1] is 7"});
   bad([](D& d) { d.max.dtype = DSA_BF16; }, kInvalid, {"max", "bf16"});
   bad([](D& d) { d.out.dtype = DSA_F8_E4M3FN; }, kInvalid, {"out", "e4m3fn"});
-  bad([](D& d) { d.q.shape[1] = d.out.shape[1] = 7; d.q2 = d.kv2 = d.q_scale = d.lse = d.max =
-                 d.sink = dsa_tensor{}; }, kInvalid, {"2 KV heads", "7"});
+  bad(
+      [](D& d) {
+        d.q.shape[1] = d.out.shape[1] = 7;
+        d.q2 = d.kv2 = d.q_scale = d.lse = d.max = d.sink = dsa_tensor{};
+      },
+      kInvalid, {"2 KV heads", "7"});
   bad([](D& d) { d.k_b = 3; }, kInvalid, {"k_b is 3", "kv_b"});
   bad([](D& d) { d.indices_b = d.indices; }, kInvalid, {"indices_b", "kv_b"});
   bad([](D& d) { d.row_begin = d.counts; }, kInvalid, {"row_begin", "row_end"});
   // A selection for each KV head.
   bad([](D& d) { d.indices = dsa_tensor_3d(d.indices.data, DSA_I32, 4, 2, 6); }, kUnsupported,
       {"indices", "KV head"});
-  expect_error(attention, [](D& d) { d.lse.data = d.max.data; }, kInvalid, {"overlap"}, true);
-  expect_error(attention, [](D& d) { d.out.data = d.kv.data; }, kInvalid, {"overlap"}, true);
+  expect_error(
+      attention, [](D& d) { d.lse.data = d.max.data; }, kInvalid, {"overlap"}, true);
+  expect_error(
+      attention, [](D& d) { d.out.data = d.kv.data; }, kInvalid, {"overlap"}, true);
 }
 
 TEST(BadAttention, SecondScope) {
   using D = dsa_sparse_attn_desc;
   const auto bad = [&](auto&& change, std::initializer_list<const char*> needles) {
-    expect_error(two_scopes, [&](D& d) { change(d); }, kInvalid, needles);
+    expect_error(
+        two_scopes, [&](D& d) { change(d); }, kInvalid, needles);
   };
   bad([](D& d) { d.selection_b = DSA_SELECTION_CUT; }, {"selection_b is 2"});
   bad([](D& d) { d.selection_b = 9; }, {"selection_b is 9"});
   bad([](D& d) { d.selection_b = DSA_SELECTION_INDICES; }, {"k_b is 0"});
-  bad([](D& d) { d.selection_b = DSA_SELECTION_INDICES; d.k_b = 2; }, {"indices_b"});
+  bad(
+      [](D& d) {
+        d.selection_b = DSA_SELECTION_INDICES;
+        d.k_b = 2;
+      },
+      {"indices_b"});
   bad([](D& d) { d.k_b = 2; }, {"k_b is 2"});
   bad([](D& d) { d.kv2_b = dsa_tensor{}; }, {"kv2_b"});
   bad([](D& d) { d.kv_b.shape[2] = 15; }, {"15", "16"});
@@ -216,14 +261,21 @@ TEST(BadAttention, SecondScope) {
   bad([](D& d) { d.row_end_b = dsa_tensor{}; }, {"row_begin_b", "row_end_b"});
   bad([](D& d) { d.page_size_b = 4; }, {"page_size_b is 4", "3"});
   bad([](D& d) { d.key_layout_b = 5; }, {"5"});
-  bad([](D& d) { d.slot_page_size_b = 7; d.selection_b = DSA_SELECTION_SLOTS; d.k_b = 2;
-                 d.indices_b = d.indices; }, {"slot_page_size_b is 7", "3"});
+  bad(
+      [](D& d) {
+        d.slot_page_size_b = 7;
+        d.selection_b = DSA_SELECTION_SLOTS;
+        d.k_b = 2;
+        d.indices_b = d.indices;
+      },
+      {"slot_page_size_b is 7", "3"});
 }
 
 TEST(BadAttention, PackedRows) {
   using D = dsa_sparse_attn_desc;
   const auto bad = [&](auto&& change, std::initializer_list<const char*> needles) {
-    expect_error(packed, [&](D& d) { change(d); }, kInvalid, needles);
+    expect_error(
+        packed, [&](D& d) { change(d); }, kInvalid, needles);
   };
   bad([](D& d) { d.kv.shape[1] = 655; }, {"655", "656"});
   bad([](D& d) { d.kv.stride[0] = 657; }, {"multiples of 4"});
@@ -238,7 +290,8 @@ TEST(BadAttention, PackedRows) {
 TEST(BadAttention, Merge) {
   using D = dsa_merge_lse_desc;
   const auto bad = [&](auto&& change, std::initializer_list<const char*> needles) {
-    expect_error(merge, [&](D& d) { change(d); }, kInvalid, needles);
+    expect_error(
+        merge, [&](D& d) { change(d); }, kInvalid, needles);
   };
   bad([](D& d) { d.partial_lse = dsa_tensor{}; }, {"partial_lse"});
   bad([](D& d) { d.partial_out = dsa_tensor{}; }, {"partial_out", "out"});
@@ -268,9 +321,15 @@ TEST(BadAttention, Exec) {
   EXPECT_EQ(status([](dsa_exec& e) { e.flags = 1; }), kInvalid);
   EXPECT_EQ(status([](dsa_exec& e) { e.stream = memory; }), kInvalid);
   EXPECT_EQ(status([](dsa_exec& e) { e.workspace_size = 100; }), DSA_ERROR_WORKSPACE);
-  EXPECT_EQ(status([](dsa_exec& e) { e.workspace = memory + 64; e.workspace_size = 1 << 30; }),
+  EXPECT_EQ(status([](dsa_exec& e) {
+              e.workspace = memory + 64;
+              e.workspace_size = 1 << 30;
+            }),
             DSA_ERROR_WORKSPACE);
-  EXPECT_EQ(status([](dsa_exec& e) { e.workspace = memory; e.workspace_size = 1; }),
+  EXPECT_EQ(status([](dsa_exec& e) {
+              e.workspace = memory;
+              e.workspace_size = 1;
+            }),
             DSA_ERROR_WORKSPACE);
   EXPECT_NE(std::string(dsa_last_error()).find("workspace_size is 1"), std::string::npos);
   EXPECT_TRUE(call->untouched());
@@ -333,8 +392,9 @@ TEST(BadAttention, ContextOptions) {
   EXPECT_EQ(status([](dsa_ctx_options& o) { o.numa_node = -1; }), kInvalid);
   EXPECT_EQ(status([](dsa_ctx_options& o) { o.cpu_mask_words = 1; }), kInvalid);
   EXPECT_EQ(status([](dsa_ctx_options& o) {
-    o.allocate = [](void*, uint64_t, uint64_t) -> void* { return nullptr; };
-  }), kInvalid);
+              o.allocate = [](void*, uint64_t, uint64_t) -> void* { return nullptr; };
+            }),
+            kInvalid);
 }
 
 // An allocator that has nothing to give: the call says so and writes nothing.

@@ -5,8 +5,8 @@
 
 #include <cstring>
 #include <initializer_list>
-#include <string>
 #include <memory>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -84,7 +84,8 @@ template <class MakeCall, class Member>
 void expect_tensor_errors(MakeCall&& make, Member&& member, const char* name, bool is_output) {
   using D = std::remove_reference_t<decltype(make()->d)>;
   const auto broken = [&](auto&& change, dsa_status status, bool needs_data = false) {
-    expect_error(make, [&](D& d) { change(member(d)); }, status, {name}, needs_data);
+    expect_error(
+        make, [&](D& d) { change(member(d)); }, status, {name}, needs_data);
   };
   broken([](dsa_tensor& t) { t.ndim = 6; }, DSA_ERROR_INVALID);
   broken([](dsa_tensor& t) { t.ndim = -1; }, DSA_ERROR_INVALID);

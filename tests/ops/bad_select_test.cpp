@@ -20,8 +20,8 @@ void set_outputs(Call<Desc>& c, int64_t rows, int64_t k) {
   c.d.counts = dsa_tensor_1d(c.memory.take(), DSA_I32, rows);
   c.d.cut_score = dsa_tensor_1d(c.memory.take(), DSA_F32, rows);
   c.d.cut_index = dsa_tensor_1d(c.memory.take(), DSA_I32, rows);
-  for (dsa_tensor* t : {&c.d.indices, &c.d.values, &c.d.slots, &c.d.counts, &c.d.cut_score,
-                        &c.d.cut_index}) {
+  for (dsa_tensor* t :
+       {&c.d.indices, &c.d.values, &c.d.slots, &c.d.counts, &c.d.cut_score, &c.d.cut_index}) {
     c.is_output(*t);
   }
   c.d.slot_table = dsa_tensor_2d(c.tables.data(), DSA_I32, 2, 20);
@@ -123,8 +123,10 @@ TEST(BadSelect, IndexerTensors) {
 // Fields of a selection, in both operations that have them.
 template <class Desc, class Make>
 void expect_select_errors(Make&& make, const std::string& op) {
-  const auto bad = [&](auto&& change, dsa_status status, std::initializer_list<const char*> needles) {
-    expect_error(make, [&](Desc& d) { change(d); }, status, needles);
+  const auto bad = [&](auto&& change, dsa_status status,
+                       std::initializer_list<const char*> needles) {
+    expect_error(
+        make, [&](Desc& d) { change(d); }, status, needles);
   };
   const std::string k = op + ".k is 0", indices = op + ".indices.shape[1] is 5, k is 6";
   bad([](Desc& d) { d.k = 0; }, kInvalid, {k.c_str(), "DSA_SELECTION_ALL"});
@@ -147,15 +149,18 @@ void expect_select_errors(Make&& make, const std::string& op) {
   bad([](Desc& d) { d.shard_interleave = 8; }, kUnsupported, {"shard_interleave is 8"});
   bad([](Desc& d) { d.candidates = d.indices; }, kUnsupported, {"candidates"});
   bad([](Desc& d) { d.candidate_blocks = d.indices; }, kUnsupported, {"candidate_blocks"});
-  bad([](Desc& d) {
-    d.indices = d.slots = d.values = d.counts = d.cut_score = d.cut_index = dsa_tensor{};
-  }, kInvalid, {"no output"});
+  bad(
+      [](Desc& d) {
+        d.indices = d.slots = d.values = d.counts = d.cut_score = d.cut_index = dsa_tensor{};
+      },
+      kInvalid, {"no output"});
   bad([](Desc& d) { d.values.dtype = DSA_BF16; }, kInvalid, {"values", "bf16"});
   bad([](Desc& d) { d.indices.dtype = DSA_F32; }, kInvalid, {"indices", "f32"});
   bad([](Desc& d) { d.counts.shape[0] = 3; }, kInvalid, {"counts", "3", "4"});
   bad([](Desc& d) { d.hint_bound = dsa_tensor_1d(d.slot_table.data, DSA_F32, 5); }, kInvalid,
       {"hint_bound", "5", "4"});
-  expect_error(make, [](Desc& d) { d.cut_index.data = d.counts.data; }, kInvalid, {"overlap"}, true);
+  expect_error(
+      make, [](Desc& d) { d.cut_index.data = d.counts.data; }, kInvalid, {"overlap"}, true);
 }
 
 TEST(BadSelect, Selection) {
@@ -167,27 +172,51 @@ TEST(BadSelect, Selection) {
 TEST(BadSelect, Rows) {
   using D = dsa_topk_desc;
   const auto bad = [&](auto&& change, std::initializer_list<const char*> needles) {
-    expect_error(topk, [&](D& d) { change(d); }, kInvalid, needles);
+    expect_error(
+        topk, [&](D& d) { change(d); }, kInvalid, needles);
   };
   static int32_t lengths[8];
   bad([](D& d) { d.batch = -1; }, {"topk.batch is -1"});
   bad([](D& d) { d.batch = 3; }, {"3"});
-  bad([](D& d) { d.batch = 3; d.slots = d.slot_table = dsa_tensor{}; }, {"4 query rows", "3"});
+  bad(
+      [](D& d) {
+        d.batch = 3;
+        d.slots = d.slot_table = dsa_tensor{};
+      },
+      {"4 query rows", "3"});
   bad([](D& d) { d.seq_lens = dsa_tensor_1d(lengths, DSA_I32, 2); }, {"row_end", "seq_lens"});
   bad([](D& d) { d.flags |= DSA_CAUSAL; }, {"row_end", "DSA_CAUSAL"});
-  bad([](D& d) { d.row_begin = d.row_end; d.row_end = dsa_tensor{}; }, {"row_begin", "row_end"});
+  bad(
+      [](D& d) {
+        d.row_begin = d.row_end;
+        d.row_end = dsa_tensor{};
+      },
+      {"row_begin", "row_end"});
   bad([](D& d) { d.ratio = -1; }, {"ratio is -1"});
   bad([](D& d) { d.ratio = 4; }, {"ratio is 4"});
   bad([](D& d) { d.next_n = -1; }, {"next_n is -1"});
   bad([](D& d) { d.next_n = 2; }, {"next_n is 2"});
   bad([](D& d) { d.offset = 1; }, {"offset is 1"});
   bad([](D& d) { d.max_keys = -5; }, {"max_keys is -5"});
-  bad([](D& d) { d.row_end = dsa_tensor{}; d.next_n = 3;
-                 d.seq_lens = dsa_tensor_1d(lengths, DSA_I32, 2); }, {"next_n is 3", "4"});
-  bad([](D& d) { d.row_end = dsa_tensor{}; d.seq_lens = dsa_tensor_1d(lengths, DSA_I32, 4); },
+  bad(
+      [](D& d) {
+        d.row_end = dsa_tensor{};
+        d.next_n = 3;
+        d.seq_lens = dsa_tensor_1d(lengths, DSA_I32, 2);
+      },
+      {"next_n is 3", "4"});
+  bad(
+      [](D& d) {
+        d.row_end = dsa_tensor{};
+        d.seq_lens = dsa_tensor_1d(lengths, DSA_I32, 4);
+      },
       {"seq_lens.shape[0] is 4", "2"});
-  bad([](D& d) { d.row_end = dsa_tensor{}; d.flags |= DSA_CAUSAL;
-                 d.row_request = dsa_tensor_1d(lengths, DSA_I32, 4); },
+  bad(
+      [](D& d) {
+        d.row_end = dsa_tensor{};
+        d.flags |= DSA_CAUSAL;
+        d.row_request = dsa_tensor_1d(lengths, DSA_I32, 4);
+      },
       {"DSA_CAUSAL", "row_request"});
   bad([](D& d) { d.row_request = dsa_tensor_1d(lengths, DSA_I32, 5); },
       {"row_request.shape[0] is 5", "4"});
@@ -199,8 +228,10 @@ TEST(BadSelect, Rows) {
 
 TEST(BadSelect, IndexInputs) {
   using D = dsa_indexer_desc;
-  const auto bad = [&](auto&& change, dsa_status status, std::initializer_list<const char*> needles) {
-    expect_error(indexer, [&](D& d) { change(d); }, status, needles);
+  const auto bad = [&](auto&& change, dsa_status status,
+                       std::initializer_list<const char*> needles) {
+    expect_error(
+        indexer, [&](D& d) { change(d); }, status, needles);
   };
   bad([](D& d) { d.key_layout = 3; }, kInvalid, {"layout", "3"});
   bad([](D& d) { d.key_layout = -1; }, kInvalid, {"layout", "-1"});
@@ -210,8 +241,12 @@ TEST(BadSelect, IndexInputs) {
   bad([](D& d) { d.key_format = DSA_FORMAT_KV_FP8_528; }, kUnsupported, {"key_format is 4"});
   bad([](D& d) { d.key_format = 9; }, kInvalid, {"key_format is 9"});
   bad([](D& d) { d.key_format = DSA_FORMAT_KEY_PAGE_132; }, kInvalid, {"k_scale"});
-  bad([](D& d) { d.key_format = DSA_FORMAT_KEY_PAGE_132; d.k_scale = dsa_tensor{}; }, kInvalid,
-      {"indexer.keys"});
+  bad(
+      [](D& d) {
+        d.key_format = DSA_FORMAT_KEY_PAGE_132;
+        d.k_scale = dsa_tensor{};
+      },
+      kInvalid, {"indexer.keys"});
   bad([](D& d) { d.page_size = 5; }, kInvalid, {"page_size is 5", "4"});
   bad([](D& d) { d.page_size = -1; }, kInvalid, {"page_size is -1"});
   bad([](D& d) { d.block_table = dsa_tensor{}; }, kInvalid, {"block_table"});
@@ -232,7 +267,8 @@ TEST(BadSelect, IndexInputs) {
   bad([](D& d) { d.q = dsa_tensor{}; }, kInvalid, {"indexer.q"});
   bad([](D& d) { d.keys = dsa_tensor{}; }, kInvalid, {"indexer.keys"});
   bad([](D& d) { d.shard_ranks = 2; }, kUnsupported, {"shard_ranks is 2"});
-  expect_error(indexer, [](D& d) { d.scores.data = d.q.data; }, kInvalid, {"overlap"}, true);
+  expect_error(
+      indexer, [](D& d) { d.scores.data = d.q.data; }, kInvalid, {"overlap"}, true);
 }
 
 // A packed page: room, alignment, adjacency.
@@ -249,7 +285,8 @@ TEST(BadSelect, PackedPages) {
   const support::Context ctx = support::make_context();
   EXPECT_EQ(support::run(ctx.get(), packed()->d), DSA_OK) << dsa_last_error();
   const auto bad = [&](auto&& change, std::initializer_list<const char*> needles) {
-    expect_error(packed, [&](D& d) { change(d); }, kInvalid, needles);
+    expect_error(
+        packed, [&](D& d) { change(d); }, kInvalid, needles);
   };
   bad([](D& d) { d.page_size = 0; }, {"page_size"});
   bad([](D& d) { d.page_size = 5; }, {"80", "100"});

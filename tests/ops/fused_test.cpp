@@ -11,10 +11,12 @@ using namespace support;
 
 namespace {
 
-// A selection may take -inf then: a key that a table entry hides counts as -inf in the two steps
-// and is not there in the fused call.
+// A selection may take -inf then: a key that a table entry hides, and a column past the last key
+// where columns start at each row's begin, count as -inf in the two steps and are not there in the
+// fused call.
 bool hidden_keys_differ(const dsa_indexer_topk_desc& d) {
-  return d.flags & DSA_SELECT_NEG_INF && d.key_layout == DSA_LAYOUT_PAGES;
+  return d.flags & DSA_SELECT_NEG_INF &&
+         (d.key_layout == DSA_LAYOUT_PAGES || d.flags & DSA_COLUMNS_FROM_BEGIN);
 }
 
 struct TwoSteps {

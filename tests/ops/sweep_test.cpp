@@ -45,7 +45,8 @@ TEST(Sweep, TopkEveryLengthAndK) {
         const int64_t columns = i % kLengths;
         dsa_topk_desc d = dsa_topk_desc_init();
         d.k = int32_t(1 + (i / kLengths) * 7 % (columns + 3));
-        d.scores = arena.input(random.pick<int32_t>({DSA_F32, DSA_F16, DSA_BF16}), {2, columns}, {});
+        d.scores =
+            arena.input(random.pick<int32_t>({DSA_F32, DSA_F16, DSA_BF16}), {2, columns}, {});
         const int64_t levels = random.pick<int64_t>({1, 3, 1000});
         fill(d.scores, [&] { return double(random.between(0, levels)); });
         d.indices = arena.output(DSA_I32, {2, d.k});

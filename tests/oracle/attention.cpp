@@ -21,15 +21,28 @@ struct Scope {
 };
 
 Scope first_scope(const dsa_sparse_attn_desc& d) {
-  return {d.key_layout, d.key_format, d.page_size,  d.selection, d.k,
-          d.slot_page_size, d.slot_page_stride, &d.kv, &d.kv2, &d.v,
-          &d.kv_scale, &d.v_scale, &d.block_table, &d.indices, &d.counts, {}};
+  return {d.key_layout,       d.key_format, d.page_size, d.selection, d.k,         d.slot_page_size,
+          d.slot_page_stride, &d.kv,        &d.kv2,      &d.v,        &d.kv_scale, &d.v_scale,
+          &d.block_table,     &d.indices,   &d.counts,   {}};
 }
 
 Scope second_scope(const dsa_sparse_attn_desc& d) {
-  return {d.key_layout_b, d.key_format_b, d.page_size_b,  d.selection_b, d.k_b,
-          d.slot_page_size_b, d.slot_page_stride_b, &d.kv_b, &d.kv2_b, &d.v_b,
-          &d.kv_scale_b, &d.v_scale_b, &d.block_table_b, &d.indices_b, &d.counts_b, {}};
+  return {d.key_layout_b,
+          d.key_format_b,
+          d.page_size_b,
+          d.selection_b,
+          d.k_b,
+          d.slot_page_size_b,
+          d.slot_page_stride_b,
+          &d.kv_b,
+          &d.kv2_b,
+          &d.v_b,
+          &d.kv_scale_b,
+          &d.v_scale_b,
+          &d.block_table_b,
+          &d.indices_b,
+          &d.counts_b,
+          {}};
 }
 
 bool packed_pages(const Scope& s) {
@@ -76,14 +89,15 @@ std::vector<double> packed_row(const Scope& s, const std::vector<int64_t>& at) {
   const char* row = packed_pages(s) ? address(*s.kv, {at[0]}) + at[1] * 656 : address(*s.kv, at);
   std::vector<double> out;
   for (int i = 0; i < 512; ++i) {
-    out.push_back(number_at(row + i, DSA_F8_E4M3FN) * number_at(row + 512 + 4 * (i / 128), DSA_F32));
+    out.push_back(number_at(row + i, DSA_F8_E4M3FN) *
+                  number_at(row + 512 + 4 * (i / 128), DSA_F32));
   }
   for (int i = 0; i < 64; ++i) out.push_back(number_at(row + 528 + 2 * i, DSA_BF16));
   return out;
 }
 
 struct Key {
-  std::vector<double> key;    // both pieces after each other
+  std::vector<double> key;  // both pieces after each other
   std::vector<double> value;
 };
 
@@ -108,8 +122,8 @@ bool visible(const Row& row, int64_t s) {
 }
 
 // Places of the keys that row t reads in the first scope, in order.
-std::vector<Place> first_keys(const dsa_sparse_attn_desc& d, const Scope& s,
-                                             const Row& row, int64_t t) {
+std::vector<Place> first_keys(const dsa_sparse_attn_desc& d, const Scope& s, const Row& row,
+                              int64_t t) {
   std::vector<Place> out;
   const auto add = [&](int64_t key) {
     if (!visible(row, key)) return;
@@ -118,8 +132,7 @@ std::vector<Place> first_keys(const dsa_sparse_attn_desc& d, const Scope& s,
   };
   const bool based = given(d.index_base);
   const uint32_t base = based ? uint32_t(row_integer(d.index_base, t, {})) : 0;
-  const int64_t used =
-      given(d.counts) ? std::min<int64_t>(d.k, row_integer(d.counts, t, {})) : d.k;
+  const int64_t used = given(d.counts) ? std::min<int64_t>(d.k, row_integer(d.counts, t, {})) : d.k;
   if (d.selection == DSA_SELECTION_ALL) {
     for (int64_t key = row.begin; key < row.end; ++key) add(key);
   } else if (d.selection == DSA_SELECTION_CUT) {
@@ -162,8 +175,8 @@ std::vector<Place> first_keys(const dsa_sparse_attn_desc& d, const Scope& s,
   return out;
 }
 
-std::vector<Place> second_keys(const dsa_sparse_attn_desc& d, const Scope& s,
-                                              int64_t request, int64_t t) {
+std::vector<Place> second_keys(const dsa_sparse_attn_desc& d, const Scope& s, int64_t request,
+                               int64_t t) {
   std::vector<Place> out;
   int64_t begin = 0, end = s.cache.keys;
   if (given(d.row_end_b)) {
@@ -200,7 +213,7 @@ int64_t kv_heads(const Scope& s) {
 
 std::vector<double> query(const dsa_sparse_attn_desc& d, int64_t t, int64_t h) {
   std::vector<double> q;
-  const double scale = !given(d.q_scale)        ? 1
+  const double scale = !given(d.q_scale)     ? 1
                        : d.q_scale.ndim == 1 ? number(d.q_scale, {0})
                                              : row_number(d.q_scale, t, {h});
   for (int64_t i = 0; i < d.q.shape[d.q.ndim - 1]; ++i) {

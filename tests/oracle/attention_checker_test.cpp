@@ -178,7 +178,10 @@ TEST(MergeChecker, TellsRightFromWrong) {
     EXPECT_NE(m.check(), "");
   };
   refused([](Merge& m) { m.out[0][0][1] = 4.0001f; });
-  refused([](Merge& m) { std::swap(m.out[0][0], m.out[0][1]); m.out[0][0][0] = 1; });
+  refused([](Merge& m) {
+    std::swap(m.out[0][0], m.out[0][1]);
+    m.out[0][0][0] = 1;
+  });
   refused([](Merge& m) { m.lse[0][0] = 1; });
   refused([](Merge& m) { m.sink[0] = 0; });
   refused([](Merge& m) { m.part_lse[1][0][1] = 0; });  // a part that was left out

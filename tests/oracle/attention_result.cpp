@@ -25,7 +25,8 @@ bool close(double got, double want, double bound) {
 }  // namespace
 
 HeadResult attend(const std::vector<double>& logits, const std::vector<double>& sizes,
-                  const std::vector<const std::vector<double>*>& values, int64_t value_dim, double sink) {
+                  const std::vector<const std::vector<double>*>& values, int64_t value_dim,
+                  double sink) {
   HeadResult r;
   r.keys = static_cast<int64_t>(logits.size());
   r.out.assign(size_t(value_dim), 0.0);
@@ -80,9 +81,8 @@ std::string check_head(const AttnOutputs& o, int64_t t, int64_t h, const HeadRes
   const double logit_error = kLogit * kF32 * std::sqrt(double(dims)) * want.logit_size;
   const std::string where = text("row ", t, " head ", h);
   if (given(*o.out)) {
-    const double relative =
-        unit(o.out->dtype) + 2 * p_unit + kSum * std::sqrt(double(want.keys) + 1) * kF32 +
-        2 * logit_error;
+    const double relative = unit(o.out->dtype) + 2 * p_unit +
+                            kSum * std::sqrt(double(want.keys) + 1) * kF32 + 2 * logit_error;
     for (size_t i = 0; i < want.out.size(); ++i) {
       const double got = row_number(*o.out, t, {h, int64_t(i)});
       const double tiny = o.out->dtype == DSA_F16 ? 6e-8 : 1e-37;

@@ -13,8 +13,8 @@ constexpr double kInf = std::numeric_limits<double>::infinity();
 // sign, exponent and mantissa fields of a small IEEE-like type.
 double from_fields(bool negative, int exponent, int mantissa, int mantissa_bits, int bias) {
   const double fraction = std::ldexp(mantissa, -mantissa_bits);
-  const double value = exponent == 0 ? std::ldexp(fraction, 1 - bias)
-                                     : std::ldexp(1.0 + fraction, exponent - bias);
+  const double value =
+      exponent == 0 ? std::ldexp(fraction, 1 - bias) : std::ldexp(1.0 + fraction, exponent - bias);
   return negative ? -value : value;
 }
 

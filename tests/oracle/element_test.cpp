@@ -45,8 +45,8 @@ TEST(Elements, EveryCodeThereAndBack) {
 }
 
 TEST(Elements, RoundsToNearestEven) {
-  EXPECT_EQ(support::to_bf16(1.0 + 0x1p-8), 0x3f80);        // a tie: to even
-  EXPECT_EQ(support::to_bf16(1.0 + 3 * 0x1p-8), 0x3f82);    // a tie: to even
+  EXPECT_EQ(support::to_bf16(1.0 + 0x1p-8), 0x3f80);      // a tie: to even
+  EXPECT_EQ(support::to_bf16(1.0 + 3 * 0x1p-8), 0x3f82);  // a tie: to even
   EXPECT_EQ(support::to_bf16(1.0 + 0x1p-8 + 0x1p-20), 0x3f81);
   EXPECT_EQ(support::to_f16(65519.0), 0x7bff);
   EXPECT_EQ(support::to_f16(65520.0), 0x7c00);

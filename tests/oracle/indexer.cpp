@@ -17,7 +17,8 @@ std::string compare(double got, const Score& want, const IndexQuery& query, int3
   if (std::isinf(want.value)) return got == want.value ? "" : text("must be ", want.value);
   double bound = score_bound(want, query);
   if (dtype == DSA_BF16) bound += unit(DSA_BF16) * (std::fabs(want.value) + bound);
-  return std::fabs(got - want.value) <= bound ? "" : text("must be ", want.value, " within ", bound);
+  return std::fabs(got - want.value) <= bound ? ""
+                                              : text("must be ", want.value, " within ", bound);
 }
 
 }  // namespace
@@ -68,9 +69,8 @@ std::string check_indexer(const dsa_indexer_desc& d, double untouched) {
       if (key.visible) {
         wrong = compare(got, score_key(query, key), query, d.scores.dtype);
       } else {
-        const double want = d.flags & DSA_KEEP_INVISIBLE
-                                ? untouched
-                                : -std::numeric_limits<double>::infinity();
+        const double want =
+            d.flags & DSA_KEEP_INVISIBLE ? untouched : -std::numeric_limits<double>::infinity();
         if (got != want) wrong = text("is not visible and must be ", want);
       }
       if (!wrong.empty()) return text("row ", t, " column ", column, ": ", got, " ", wrong);

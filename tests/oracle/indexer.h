@@ -70,7 +70,7 @@ IndexQuery read_query(const Desc& d, int64_t t) {
   query.relu = !(d.flags & DSA_NO_RELU);
   for (int64_t h = 0; h < query.heads; ++h) {
     for (int64_t i = 0; i < query.dim; ++i) query.q.push_back(row_number(d.q, t, {h, i}));
-    query.scale.push_back(!given(d.q_scale)        ? 1
+    query.scale.push_back(!given(d.q_scale)     ? 1
                           : d.q_scale.ndim == 1 ? number(d.q_scale, {0})
                                                 : row_number(d.q_scale, t, {h}));
     query.w.push_back(given(d.w) ? row_number(d.w, t, {h}) : 1);
@@ -101,8 +101,8 @@ std::vector<std::vector<int64_t>> seen_places(const Desc& d, int64_t columns) {
   return all;
 }
 
-// "" or the first score outside the bound |I - ref| <= c (Di + Hi) 2^-24 magnitude (plus the output's
-// rounding). `untouched`: what invisible columns held before, under DSA_KEEP_INVISIBLE.
+// "" or the first score outside the bound |I - ref| <= c (Di + Hi) 2^-24 magnitude (plus the
+// output's rounding). `untouched`: what invisible columns held before, under DSA_KEEP_INVISIBLE.
 std::string check_indexer(const dsa_indexer_desc& d, double untouched);
 
 }  // namespace oracle

@@ -52,8 +52,8 @@ std::string check_choice(const dsa_indexer_topk_desc& d, const Scored& scored,
   }
   for (size_t i = 0; i < scored.candidates.size(); ++i) {
     const Candidate& c = scored.candidates[i];
-    const bool selected = std::any_of(got.begin(), got.end(),
-                                      [&](const Candidate& g) { return g.key == c.key; });
+    const bool selected =
+        std::any_of(got.begin(), got.end(), [&](const Candidate& g) { return g.key == c.key; });
     if (!selected && c.score - scored.bounds[i] > weakest) {
       return text("key ", c.key, " of score ", c.score, " is left out");
     }
@@ -89,8 +89,8 @@ std::string check_indexer_topk(const dsa_indexer_topk_desc& d) {
       continue;
     }
     std::vector<Candidate> got;
-    std::string wrong = read_selected(d, t, row, scored.candidates,
-                                      int64_t(expected.keys.size()), got);
+    std::string wrong =
+        read_selected(d, t, row, scored.candidates, int64_t(expected.keys.size()), got);
     if (!wrong.empty()) return wrong;
     wrong = check_choice(d, scored, got);
     if (!wrong.empty()) return where + wrong;
@@ -98,8 +98,8 @@ std::string check_indexer_topk(const dsa_indexer_topk_desc& d) {
     if (given(d.cut_index) && !got.empty()) {
       const int64_t key =
           int32_t(uint32_t(row_integer(d.cut_index, t, {})) - index_shift(d, t, row));
-      const auto at = std::find_if(got.begin(), got.end(),
-                                   [&](const Candidate& c) { return c.key == key; });
+      const auto at =
+          std::find_if(got.begin(), got.end(), [&](const Candidate& c) { return c.key == key; });
       if (at == got.end()) return text(where, "cut_index is of key ", key, ", not selected");
       if (given(d.cut_score) && std::isfinite(at->score) &&
           std::fabs(expected.cut_score - at->score) > scored.bound_of(*at)) {

@@ -34,8 +34,7 @@ std::vector<Candidate> candidates_of(const dsa_topk_desc& d, int64_t t, const Ro
 std::string follow_choice(const dsa_topk_desc& d, int64_t t, const Row& row,
                           const std::vector<Candidate>& candidates, Selected& expected) {
   std::vector<Candidate> got;
-  std::string wrong =
-      read_selected(d, t, row, candidates, int64_t(expected.keys.size()), got);
+  std::string wrong = read_selected(d, t, row, candidates, int64_t(expected.keys.size()), got);
   if (!wrong.empty()) return wrong;
   if (!in_order(got, d.order)) return text("row ", t, ": indices are not in order ", d.order);
   std::vector<Candidate> want = expected.keys, sorted = got;

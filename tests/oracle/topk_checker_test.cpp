@@ -13,8 +13,8 @@ constexpr int kRows = 3, kColumns = 8, kK = 3;
 
 // Three rows whose right selection of 3 is written out by hand.
 struct Call {
-  float scores[kRows][kColumns] = {{5, 1, 7, 1, 1, 9, 0, 2},   // 2, 5, 0
-                                   {4, 4, 4, 4, 8, 4, 4, 4},   // ties: 0, 1, 4
+  float scores[kRows][kColumns] = {{5, 1, 7, 1, 1, 9, 0, 2},          // 2, 5, 0
+                                   {4, 4, 4, 4, 8, 4, 4, 4},          // ties: 0, 1, 4
                                    {-1, -2, -0.f, 0, -5, 3, 1, -9}};  // ends at 2: 0, 1
   int32_t row_end[kRows] = {8, 8, 2};
   int32_t table[1][8] = {{10, 11, 12, 13, 14, 15, 16, 17}};

@@ -78,7 +78,8 @@ dsa_tensor Arena::make(int32_t dtype, const std::vector<int64_t>& shape, const S
     if (!dense && random_.chance(first ? 0.1 : 0.4) && !(first && style.last_dense)) {
       step += (first ? 1 : random_.between(1, 9)) * (first ? 1 : unit);
     }
-    if (style.broadcast && random_.chance(0.05) && !(axis == ndim - 1 && style.last_dense)) step = 0;
+    if (style.broadcast && random_.chance(0.05) && !(axis == ndim - 1 && style.last_dense))
+      step = 0;
     t.stride[axis] = step;
     if (shape[size_t(axis)] > 0) reach += step * (shape[size_t(axis)] - 1);
     // From here on `reach` is the elements that a box of the axes so far spans.
@@ -156,9 +157,8 @@ std::vector<unsigned char> Arena::output_bytes() const {
     if (!b.is_output) continue;
     const int64_t bytes = dtype_bytes(b.tensor.dtype);
     if (b.bytes == 0) continue;
-    each_element(b.tensor, [&](const char* at, const int64_t*) {
-      all.insert(all.end(), at, at + bytes);
-    });
+    each_element(b.tensor,
+                 [&](const char* at, const int64_t*) { all.insert(all.end(), at, at + bytes); });
   }
   return all;
 }

@@ -45,9 +45,9 @@ class Arena {
 
  private:
   struct Block {
-    char* memory;    // usable bytes
+    char* memory;  // usable bytes
     int64_t bytes;
-    char* mapping;   // of mmap, or nullptr: from new
+    char* mapping;  // of mmap, or nullptr: from new
     int64_t mapped;
     bool is_output;
     dsa_tensor tensor;

@@ -110,12 +110,21 @@ std::string describe(const dsa_sparse_attn_desc& d) {
   w.number("index_block", d.index_block);
   w.number("slot_page_size", d.slot_page_size);
   w.number("slot_page_stride", d.slot_page_stride);
-  const std::pair<const char*, const dsa_tensor*> first[] = {
-      {"q", &d.q},           {"q2", &d.q2},           {"kv", &d.kv},
-      {"kv2", &d.kv2},       {"v", &d.v},             {"kv_scale", &d.kv_scale},
-      {"v_scale", &d.v_scale}, {"q_scale", &d.q_scale}, {"index_base", &d.index_base},
-      {"indices", &d.indices}, {"counts", &d.counts},   {"scores", &d.scores},
-      {"cut_score", &d.cut_score}, {"cut_index", &d.cut_index}, {"sink", &d.sink}};
+  const std::pair<const char*, const dsa_tensor*> first[] = {{"q", &d.q},
+                                                             {"q2", &d.q2},
+                                                             {"kv", &d.kv},
+                                                             {"kv2", &d.kv2},
+                                                             {"v", &d.v},
+                                                             {"kv_scale", &d.kv_scale},
+                                                             {"v_scale", &d.v_scale},
+                                                             {"q_scale", &d.q_scale},
+                                                             {"index_base", &d.index_base},
+                                                             {"indices", &d.indices},
+                                                             {"counts", &d.counts},
+                                                             {"scores", &d.scores},
+                                                             {"cut_score", &d.cut_score},
+                                                             {"cut_index", &d.cut_index},
+                                                             {"sink", &d.sink}};
   for (const auto& [name, tensor] : first) w.tensor(name, *tensor);
   w.out += "\n second scope:";
   w.number("k_b", d.k_b);
@@ -125,14 +134,19 @@ std::string describe(const dsa_sparse_attn_desc& d) {
   w.number("selection_b", d.selection_b);
   w.number("slot_page_size_b", d.slot_page_size_b);
   w.number("slot_page_stride_b", d.slot_page_stride_b);
-  const std::pair<const char*, const dsa_tensor*> second[] = {
-      {"kv_b", &d.kv_b},           {"kv2_b", &d.kv2_b},
-      {"v_b", &d.v_b},             {"kv_scale_b", &d.kv_scale_b},
-      {"v_scale_b", &d.v_scale_b}, {"block_table_b", &d.block_table_b},
-      {"row_begin_b", &d.row_begin_b}, {"row_end_b", &d.row_end_b},
-      {"indices_b", &d.indices_b}, {"counts_b", &d.counts_b},
-      {"out", &d.out},             {"lse", &d.lse},
-      {"max", &d.max}};
+  const std::pair<const char*, const dsa_tensor*> second[] = {{"kv_b", &d.kv_b},
+                                                              {"kv2_b", &d.kv2_b},
+                                                              {"v_b", &d.v_b},
+                                                              {"kv_scale_b", &d.kv_scale_b},
+                                                              {"v_scale_b", &d.v_scale_b},
+                                                              {"block_table_b", &d.block_table_b},
+                                                              {"row_begin_b", &d.row_begin_b},
+                                                              {"row_end_b", &d.row_end_b},
+                                                              {"indices_b", &d.indices_b},
+                                                              {"counts_b", &d.counts_b},
+                                                              {"out", &d.out},
+                                                              {"lse", &d.lse},
+                                                              {"max", &d.max}};
   for (const auto& [name, tensor] : second) w.tensor(name, *tensor);
   return w.out;
 }

@@ -19,7 +19,8 @@ void draw_packed(Random& random, Arena& arena, const CacheShape& cache, ScopeOut
   const Arena::Style style{.last_dense = true, .align_elements = 4};
   if (cache.layout == DSA_LAYOUT_PAGES && random.chance(0.5)) {
     *out.page_size = int32_t(cache.page_size);
-    *out.kv = arena.input(DSA_U8, {cache.pages, cache.page_size * 656 + random.pick({0, 8})}, style);
+    *out.kv =
+        arena.input(DSA_U8, {cache.pages, cache.page_size * 656 + random.pick({0, 8})}, style);
     for (int64_t page = 0; page < cache.pages; ++page) {
       for (int64_t row = 0; row < cache.page_size; ++row) {
         const int64_t index[2] = {page, row * 656};
@@ -73,8 +74,7 @@ int64_t draw_kv(Random& random, Arena& arena, const Frame& f, const AttnShape& s
   if (*out.selection == DSA_SELECTION_SLOTS) layout = int32_t(random.between(0, 1));
   *out.layout = layout;
   const CacheShape cache = draw_cache(random, arena, f.batch, keys, layout);
-  if (layout == DSA_LAYOUT_PAGES &&
-      (*out.selection != DSA_SELECTION_SLOTS || random.chance(0.5))) {
+  if (layout == DSA_LAYOUT_PAGES && (*out.selection != DSA_SELECTION_SLOTS || random.chance(0.5))) {
     *out.table = cache.table;
   }
   if (shape.packed && random.chance(0.7)) {

@@ -11,9 +11,9 @@ namespace support {
 
 // Rows and requests of a call.
 struct Frame {
-  int64_t rows = 0;   // T
-  int64_t batch = 1;  // B
-  bool split = false;  // leading axes [B, T/B]
+  int64_t rows = 0;       // T
+  int64_t batch = 1;      // B
+  bool split = false;     // leading axes [B, T/B]
   bool by_table = false;  // row_request
 };
 
@@ -36,7 +36,8 @@ inline void store_i32(char* at, int32_t value) { __builtin_memcpy(at, &value, 4)
 inline dsa_tensor row_integers(Random& random, Arena& arena, const Frame& f, int64_t low,
                                int64_t high, double wild) {
   const dsa_tensor t = arena.input(DSA_I32, row_shape(random, f, {}), {.broadcast = true});
-  each_element(t, [&](char* at, const int64_t*) { store_i32(at, random.integer(low, high, wild)); });
+  each_element(t,
+               [&](char* at, const int64_t*) { store_i32(at, random.integer(low, high, wild)); });
   return t;
 }
 
@@ -68,9 +69,8 @@ void draw_visibility(Random& random, Arena& arena, const Frame& f, int64_t keys,
     d.seq_lens = arena.input(DSA_I32, {f.batch}, {.broadcast = true});
     d.ratio = random.chance(0.3) ? int32_t(random.between(1, 5)) : 0;
     const int64_t most = keys * std::max(d.ratio, 1) + 3;
-    each_element(d.seq_lens, [&](char* at, const int64_t*) {
-      store_i32(at, random.integer(0, most, 0.05));
-    });
+    each_element(d.seq_lens,
+                 [&](char* at, const int64_t*) { store_i32(at, random.integer(0, most, 0.05)); });
     if (f.by_table) {
       d.next_n = int32_t(random.between(1, 4));
     } else if (random.chance(0.5)) {

@@ -19,8 +19,8 @@ std::unique_ptr<IndexerCase> draw_indexer(uint64_t seed) {
   draw_visibility(random, c->arena, f, shape.keys, columns, d);
   d.batch = f.batch;
   if (random.chance(0.2)) d.flags |= DSA_KEEP_INVISIBLE;
-  d.scores = c->arena.output(random.chance(0.3) ? DSA_BF16 : DSA_F32,
-                             row_shape(random, f, {columns}));
+  d.scores =
+      c->arena.output(random.chance(0.3) ? DSA_BF16 : DSA_F32, row_shape(random, f, {columns}));
   return c;
 }
 

@@ -50,7 +50,8 @@ IndexShape draw_index_keys(Random& random, Arena& arena, const Frame& f, int64_t
   shape.push_back(dim);
   d.keys = arena.input(dtype, shape, {.broadcast = random.chance(0.2)});
   fill(d.keys, value);
-  if (cache.layout == DSA_LAYOUT_PAGES && random.chance(0.5)) d.page_size = int32_t(cache.page_size);
+  if (cache.layout == DSA_LAYOUT_PAGES && random.chance(0.5))
+    d.page_size = int32_t(cache.page_size);
   if (scales && random.chance(0.5)) {
     d.k_scale = arena.input(DSA_F32, random.chance(0.3) ? std::vector<int64_t>{1} : cache.axes,
                             {.broadcast = true});

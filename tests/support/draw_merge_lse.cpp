@@ -22,7 +22,8 @@ std::unique_ptr<MergeLseCase> draw_merge_lse(uint64_t seed) {
   f.rows = random.chance(0.03) ? 0 : f.batch * random.between(1, 4);
   f.split = random.chance(0.4);
   const int64_t heads = random.between(1, 20);
-  const int64_t dim = random.chance(0.5) ? random.pick<int64_t>({16, 64, 128}) : random.between(1, 140);
+  const int64_t dim =
+      random.chance(0.5) ? random.pick<int64_t>({16, 64, 128}) : random.between(1, 140);
   const auto shape = [&](std::initializer_list<int64_t> inner) {
     std::vector<int64_t> s = row_shape(random, f, inner);
     s.insert(s.begin(), parts);

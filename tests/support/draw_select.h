@@ -23,7 +23,8 @@ void draw_select(Random& random, Arena& arena, const Frame& f, int64_t keys, int
     default:
       d.k = int32_t(random.between(1, std::max<int64_t>(1, keys / 2)));
   }
-  d.order = random.pick<int32_t>({DSA_ORDER_INDEX, DSA_ORDER_INDEX, DSA_ORDER_SCORE, DSA_ORDER_ANY});
+  d.order =
+      random.pick<int32_t>({DSA_ORDER_INDEX, DSA_ORDER_INDEX, DSA_ORDER_SCORE, DSA_ORDER_ANY});
   if (random.chance(0.1)) d.ties = DSA_TIES_ANY;
   if (random.chance(0.2)) d.flags |= DSA_SELECT_NEG_INF;
   if (random.chance(0.25)) {
@@ -44,9 +45,9 @@ void draw_select(Random& random, Arena& arena, const Frame& f, int64_t keys, int
       if (own_table) {
         const int64_t page = random.pick<int64_t>({1, 2, 5, 64});
         d.slot_page_size = int32_t(page);
-        d.slot_table = draw_table(random, arena, f.batch,
-                                  std::max<int64_t>(1, keys / page + random.between(-1, 1)), 5000,
-                                  0.02);
+        d.slot_table =
+            draw_table(random, arena, f.batch,
+                       std::max<int64_t>(1, keys / page + random.between(-1, 1)), 5000, 0.02);
       }
       if (random.chance(0.3)) {
         const int64_t page = own_table ? d.slot_page_size : page_size;

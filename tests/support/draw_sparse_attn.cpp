@@ -66,9 +66,10 @@ void draw_cut(Random& random, Arena& arena, const Frame& f, int64_t keys, dsa_sp
 void draw_first(Random& random, Arena& arena, const Frame& f, const AttnShape& shape, int64_t keys,
                 dsa_sparse_attn_desc& d) {
   d.selection = int32_t(random.between(0, 3));
-  const ScopeOut out{&d.key_layout, &d.key_format, &d.page_size, &d.selection, &d.k,
-                     &d.slot_page_size, &d.slot_page_stride, &d.kv, &d.kv2, &d.v,
-                     &d.kv_scale, &d.v_scale, &d.block_table, &d.indices, &d.counts};
+  const ScopeOut out{
+      &d.key_layout,     &d.key_format,       &d.page_size,   &d.selection, &d.k,
+      &d.slot_page_size, &d.slot_page_stride, &d.kv,          &d.kv2,       &d.v,
+      &d.kv_scale,       &d.v_scale,          &d.block_table, &d.indices,   &d.counts};
   keys = draw_kv(random, arena, f, shape, keys, out);
   const bool slots = d.selection == DSA_SELECTION_SLOTS;
   draw_visibility(random, arena, f, keys, slots ? 0 : keys, d);
@@ -95,9 +96,10 @@ void draw_second(Random& random, Arena& arena, const Frame& f, const AttnShape& 
                  dsa_sparse_attn_desc& d) {
   d.selection_b =
       random.pick<int32_t>({DSA_SELECTION_INDICES, DSA_SELECTION_SLOTS, DSA_SELECTION_ALL});
-  const ScopeOut out{&d.key_layout_b, &d.key_format_b, &d.page_size_b, &d.selection_b, &d.k_b,
-                     &d.slot_page_size_b, &d.slot_page_stride_b, &d.kv_b, &d.kv2_b, &d.v_b,
-                     &d.kv_scale_b, &d.v_scale_b, &d.block_table_b, &d.indices_b, &d.counts_b};
+  const ScopeOut out{
+      &d.key_layout_b,     &d.key_format_b,       &d.page_size_b,   &d.selection_b, &d.k_b,
+      &d.slot_page_size_b, &d.slot_page_stride_b, &d.kv_b,          &d.kv2_b,       &d.v_b,
+      &d.kv_scale_b,       &d.v_scale_b,          &d.block_table_b, &d.indices_b,   &d.counts_b};
   keys = draw_kv(random, arena, f, shape, keys, out);
   if (random.chance(0.5)) {
     d.row_end_b = row_integers(random, arena, f, 0, keys + 2, 0.05);
@@ -118,9 +120,9 @@ void draw_queries(Random& random, Arena& arena, const Frame& f, const AttnShape&
   d.q = part(shape.dim);
   if (shape.dim2 > 0) d.q2 = part(shape.dim2);
   if (!shape.bf16 && random.chance(0.2)) {
-    d.q_scale = random.chance(0.3)
-                    ? arena.input(DSA_F32, {1}, {})
-                    : arena.input(DSA_F32, row_shape(random, f, {shape.heads}), {.broadcast = true});
+    d.q_scale = random.chance(0.3) ? arena.input(DSA_F32, {1}, {})
+                                   : arena.input(DSA_F32, row_shape(random, f, {shape.heads}),
+                                                 {.broadcast = true});
     fill(d.q_scale, [&] { return std::exp2(random.normal() * 0.5); });
   }
   d.scale = float(random.pick({0.05, 0.1, 0.3, 1.0}) * (random.chance(0.1) ? -1 : 1));

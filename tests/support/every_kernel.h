@@ -54,8 +54,8 @@ void judge_every_kernel(int32_t operation, uint64_t seeds, Draw&& draw, Judge&& 
       const dsa_status able = dsa_supports(kernel.ctx.get(), &c->d);
       const std::string why = able == DSA_OK ? "" : dsa_last_error();
       const dsa_status status = run(kernel.ctx.get(), c->d);
-      const std::string context = kernel.name + " seed " + std::to_string(seed) + ":" +
-                                  describe(c->d) + "\n";
+      const std::string context =
+          kernel.name + " seed " + std::to_string(seed) + ":" + describe(c->d) + "\n";
       if (status == DSA_ERROR_UNSUPPORTED && kernel.family == "amx") {
         ASSERT_EQ(able, status) << context;
         ++refused;

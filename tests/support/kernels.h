@@ -63,8 +63,7 @@ inline dsa_status run(dsa_ctx* ctx, const dsa_indexer_topk_desc& d,
                       const dsa_exec* exec = nullptr) {
   return dsa_indexer_topk(ctx, &d, exec);
 }
-inline dsa_status run(dsa_ctx* ctx, const dsa_sparse_attn_desc& d,
-                      const dsa_exec* exec = nullptr) {
+inline dsa_status run(dsa_ctx* ctx, const dsa_sparse_attn_desc& d, const dsa_exec* exec = nullptr) {
   return dsa_sparse_attn(ctx, &d, exec);
 }
 inline dsa_status run(dsa_ctx* ctx, const dsa_merge_lse_desc& d, const dsa_exec* exec = nullptr) {

@@ -27,8 +27,9 @@ void set_packed_656(const ScopeFields& f, AttnScope& scope, CallKind call) {
     check_tensor({c.op, name.text, dtype_bit(DSA_U8)}, kv, 2, 2, call);
     scope.axis = make_axis(c, name.text, kv, true, call);
     if (kv.shape[1] < scope.axis.inner * kPackedRowBytes) {
-      fail(DSA_ERROR_INVALID, "%s.%s.shape[1] is %" PRId64 " bytes, %" PRId64 " tokens take %" PRId64,
-           c.op, name.text, kv.shape[1], scope.axis.inner, scope.axis.inner * kPackedRowBytes);
+      fail(DSA_ERROR_INVALID,
+           "%s.%s.shape[1] is %" PRId64 " bytes, %" PRId64 " tokens take %" PRId64, c.op, name.text,
+           kv.shape[1], scope.axis.inner, scope.axis.inner * kPackedRowBytes);
     }
     bytes.data = static_cast<const char*>(kv.data);
     bytes.outer_stride = kv.stride[0];
@@ -68,15 +69,17 @@ void split_plain(const CacheFields& c, AttnScope& scope, int32_t at) {
   const int32_t groups = first.scale.given() ? first.scale.width : 1;
   const int32_t group = width / groups;
   if (at % group != 0 && groups > 1) {
-    fail(DSA_ERROR_UNSUPPORTED, "%s.kv_scale%s: groups of %d do not end at %d, where the other scope "
-         "splits its rows", c.op, c.suffix, group, at);
+    fail(DSA_ERROR_UNSUPPORTED,
+         "%s.kv_scale%s: groups of %d do not end at %d, where the other scope "
+         "splits its rows",
+         c.op, c.suffix, group, at);
   }
   second = first;
   first.values.width = at;
   second.values.width = width - at;
   if (second.values.data) {
-    second.values.data += int64_t{at} * first.values.element_stride *
-                          element_bytes(first.values.dtype);
+    second.values.data +=
+        int64_t{at} * first.values.element_stride * element_bytes(first.values.dtype);
   }
   if (groups > 1) {
     first.scale.width = at / group;
@@ -92,7 +95,8 @@ void set_plain(const ScopeFields& f, AttnScope& scope, int32_t split, CallKind c
   scope.axis = make_axis(c, kv.text, *f.kv, false, call);
   KeyPiece& first = scope.piece[0];
   first.values = make_key_tensor(c, kv.text, scope.axis, *f.kv, kKeyDtypes, true, call);
-  first.scale = make_key_scale(c, scale.text, scope.axis, *f.kv_scale, first.values.width, true, call);
+  first.scale =
+      make_key_scale(c, scale.text, scope.axis, *f.kv_scale, first.values.width, true, call);
   scope.kv_heads = first.values.heads;
   scope.pieces = 1;
   if (given(*f.kv2)) {
@@ -112,7 +116,8 @@ void set_value(const ScopeFields& f, AttnScope& scope, int32_t value_dim, CallKi
   const CacheFields& c = f.cache;
   const FieldName v("v", c.suffix), scale("v_scale", c.suffix);
   if (!given(*f.v)) {
-    if (given(*f.v_scale)) fail(DSA_ERROR_INVALID, "%s.%s is given without %s", c.op, scale.text, v.text);
+    if (given(*f.v_scale))
+      fail(DSA_ERROR_INVALID, "%s.%s is given without %s", c.op, scale.text, v.text);
     scope.value = scope.piece[0];
     if (value_dim > scope.piece[0].values.width) {
       fail(DSA_ERROR_INVALID, "%s.out has a value dim of %d, the keys it is taken from have %d",
@@ -129,8 +134,8 @@ void set_value(const ScopeFields& f, AttnScope& scope, int32_t value_dim, CallKi
     fail(DSA_ERROR_INVALID, "%s.%s has a value dim of %d, out has %d", c.op, v.text,
          scope.value.values.width, value_dim);
   }
-  scope.value.scale = make_key_scale(c, scale.text, scope.axis, *f.v_scale,
-                                     scope.value.values.width, true, call);
+  scope.value.scale =
+      make_key_scale(c, scale.text, scope.axis, *f.v_scale, scope.value.values.width, true, call);
 }
 
 void set_slots(const ScopeFields& f, AttnScope& scope) {
@@ -166,15 +171,15 @@ void set_selection(const ScopeFields& f, AttnScope& scope, int64_t rows, CallKin
   scope.k = f.k;
   if (f.selection == DSA_SELECTION_ALL) {
     if (f.k != 0) {
-      fail(DSA_ERROR_INVALID, "%s.k%s is %d, must be 0 with DSA_SELECTION_ALL", c.op, c.suffix, f.k);
+      fail(DSA_ERROR_INVALID, "%s.k%s is %d, must be 0 with DSA_SELECTION_ALL", c.op, c.suffix,
+           f.k);
     }
   } else if (f.k < 1) {
     fail(DSA_ERROR_INVALID,
-         "%s.k%s is %d, must be >= 1 (all visible keys: DSA_SELECTION_ALL with k 0)", c.op, c.suffix,
-         f.k);
+         "%s.k%s is %d, must be >= 1 (all visible keys: DSA_SELECTION_ALL with k 0)", c.op,
+         c.suffix, f.k);
   }
-  const bool listed =
-      f.selection == DSA_SELECTION_INDICES || f.selection == DSA_SELECTION_SLOTS;
+  const bool listed = f.selection == DSA_SELECTION_INDICES || f.selection == DSA_SELECTION_SLOTS;
   if (!listed) {
     if (given(*f.indices) || given(*f.counts)) {
       fail(DSA_ERROR_INVALID, "%s.%s or %s is given, but the selection is %d", c.op, indices.text,

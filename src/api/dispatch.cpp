@@ -63,9 +63,8 @@ const Kernel& pick_kernel(const dsa_ctx& ctx, int32_t operation, const void* par
 void launch(dsa_ctx& ctx, int32_t operation, const void* params, const dsa_exec* exec) {
   if (exec) check_exec(*exec);
   if (!params) return;  // no query rows: nothing to do
-  const Kernel& kernel = exec && exec->plan
-                             ? planned_kernel(ctx, *exec->plan, operation, params)
-                             : pick_kernel(ctx, operation, params);
+  const Kernel& kernel = exec && exec->plan ? planned_kernel(ctx, *exec->plan, operation, params)
+                                            : pick_kernel(ctx, operation, params);
   const uint64_t needed = kernel.workspace(params, ctx.parallel.max_lanes());
   if (ctx.log.dispatch()) {
     ctx.log.write(2, "dispatch: %s, workspace %" PRIu64 " bytes, at most %d lanes", kernel.name,

@@ -56,8 +56,8 @@ void make_index_keys(const char* op, const CacheFields& fields, int32_t key_form
          static_cast<long long>(needed));
   }
   if (keys.stride[1] != 1) {
-    fail(DSA_ERROR_INVALID, "%s.keys.stride[1] is %lld, bytes of a packed page must be adjacent", op,
-         static_cast<long long>(keys.stride[1]));
+    fail(DSA_ERROR_INVALID, "%s.keys.stride[1] is %lld, bytes of a packed page must be adjacent",
+         op, static_cast<long long>(keys.stride[1]));
   }
   // The scales are f32 and read as such.
   if (page * dim % 4 != 0 || keys.stride[0] % 4 != 0 ||
@@ -83,8 +83,7 @@ void make_index_keys(const char* op, const CacheFields& fields, int32_t key_form
 
 IndexerParams make_params(const dsa_indexer_desc& d, CallKind call) {
   const char* op = "indexer";
-  check_flags(op, d.flags,
-              DSA_CAUSAL | DSA_COLUMNS_FROM_BEGIN | DSA_KEEP_INVISIBLE | DSA_NO_RELU);
+  check_flags(op, d.flags, DSA_CAUSAL | DSA_COLUMNS_FROM_BEGIN | DSA_KEEP_INVISIBLE | DSA_NO_RELU);
   const TensorRule scores_rule{op, "scores", dtype_bit(DSA_F32) | dtype_bit(DSA_BF16), true};
   check_tensor(scores_rule, d.scores, 2, 3, call);
   const int64_t columns = d.scores.shape[d.scores.ndim - 1];

@@ -56,10 +56,10 @@ MergeLseParams make_params(const dsa_merge_lse_desc& d, CallKind call) {
   if (given(d.partial_max) != p.max.given()) {
     fail(DSA_ERROR_INVALID, "merge_lse.partial_max and max must be given together");
   }
-  p.partial_out = first_part(part_out_rule, d.partial_out, 2, p.parts, p.rows, call,
-                             p.out_part_stride);
-  p.partial_max = first_part(part_max_rule, d.partial_max, 1, p.parts, p.rows, call,
-                             p.max_part_stride);
+  p.partial_out =
+      first_part(part_out_rule, d.partial_out, 2, p.parts, p.rows, call, p.out_part_stride);
+  p.partial_max =
+      first_part(part_max_rule, d.partial_max, 1, p.parts, p.rows, call, p.max_part_stride);
   if (p.out.given()) {
     check_extent(out_rule, d.out, -2, heads, "the number of heads");
     check_extent(part_out_rule, d.partial_out, -2, heads, "the number of heads");

@@ -89,8 +89,8 @@ SelectParams make_select(const char* op, const Desc& d, const Rows& rows, int32_
       fail(DSA_ERROR_INVALID, "%s.slot_page_size is 0 and the keys give no page size", op);
     }
     if (!own && key_page_size != 0 && page != key_page_size) {
-      fail(DSA_ERROR_INVALID, "%s.slot_page_size is %d, the pages of block_table have %lld keys", op,
-           d.slot_page_size, static_cast<long long>(key_page_size));
+      fail(DSA_ERROR_INVALID, "%s.slot_page_size is %d, the pages of block_table have %lld keys",
+           op, d.slot_page_size, static_cast<long long>(key_page_size));
     }
     s.slot_page_size = static_cast<int32_t>(page);
     s.slot_page_stride = d.slot_page_stride == 0 ? s.slot_page_size : d.slot_page_stride;

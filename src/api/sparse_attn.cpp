@@ -74,16 +74,17 @@ void set_mode(const dsa_sparse_attn_desc& d, int64_t rows, AttnScope& scope, Cal
   scope.block_tail = (d.flags & DSA_BLOCK_TAIL) != 0;
   scope.select_neg_inf = (d.flags & DSA_SELECT_NEG_INF) != 0;
   if ((scope.index_block > 1 || scope.block_tail) && d.selection != DSA_SELECTION_INDICES) {
-    fail(DSA_ERROR_INVALID, "%s.index_block is %d (DSA_BLOCK_TAIL %d), but the selection is %d", kOp,
-         d.index_block, scope.block_tail ? 1 : 0, d.selection);
+    fail(DSA_ERROR_INVALID, "%s.index_block is %d (DSA_BLOCK_TAIL %d), but the selection is %d",
+         kOp, d.index_block, scope.block_tail ? 1 : 0, d.selection);
   }
   const bool cut = d.selection == DSA_SELECTION_CUT;
   const NamedTensor fields[] = {
       {"scores", &d.scores}, {"cut_score", &d.cut_score}, {"cut_index", &d.cut_index}};
   for (const NamedTensor& f : fields) {
     if (given(*f.tensor) != cut) {
-      fail(DSA_ERROR_INVALID, cut ? "%s.%s is needed with DSA_SELECTION_CUT"
-                                  : "%s.%s is given, but the selection is not DSA_SELECTION_CUT",
+      fail(DSA_ERROR_INVALID,
+           cut ? "%s.%s is needed with DSA_SELECTION_CUT"
+               : "%s.%s is given, but the selection is not DSA_SELECTION_CUT",
            kOp, f.field);
     }
   }
@@ -98,7 +99,8 @@ void set_mode(const dsa_sparse_attn_desc& d, int64_t rows, AttnScope& scope, Cal
   }
 }
 
-Rows second_rows(const dsa_sparse_attn_desc& d, const Rows& first, int64_t capacity, CallKind call) {
+Rows second_rows(const dsa_sparse_attn_desc& d, const Rows& first, int64_t capacity,
+                 CallKind call) {
   constexpr uint32_t kI32 = dtype_bit(DSA_I32);
   Rows rows;
   rows.count = first.count;
@@ -215,8 +217,8 @@ SparseAttnParams make_params(const dsa_sparse_attn_desc& d, CallKind call) {
   if (two_scopes) {
     if (d.selection_b == DSA_SELECTION_CUT || d.selection_b < DSA_SELECTION_INDICES ||
         d.selection_b > DSA_SELECTION_ALL) {
-      fail(DSA_ERROR_INVALID, "%s.selection_b is %d, must be 0 (indices), 1 (slots) or 3 (all)", kOp,
-           d.selection_b);
+      fail(DSA_ERROR_INVALID, "%s.selection_b is %d, must be 0 (indices), 1 (slots) or 3 (all)",
+           kOp, d.selection_b);
     }
     keys_batch(kOp, "kv_b", d.key_layout_b, d.kv_b);
     p.scopes = 2;

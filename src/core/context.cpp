@@ -32,7 +32,8 @@ CpuTier allowed_tier(const Environment& environment, std::string& why) {
   if (!environment.cpu_isa.empty()) {
     CpuTier wanted;
     if (!cpu::tier_from_name(environment.cpu_isa.c_str(), wanted)) {
-      fail(DSA_ERROR_INVALID, "environment: DSA_CPU_ISA is \"%s\", must be scalar, avx2, avx512 or amx",
+      fail(DSA_ERROR_INVALID,
+           "environment: DSA_CPU_ISA is \"%s\", must be scalar, avx2, avx512 or amx",
            environment.cpu_isa.c_str());
     }
     if (wanted < tier) {
@@ -59,8 +60,8 @@ std::vector<KernelState> judge_kernels(const Environment& environment, CpuTier t
     KernelState state{list.data[i], ""};
     const Kernel& kernel = *state.kernel;
     if (kernel.tier > cpu::detect_isa().tier) {
-      state.reason = std::string("needs tier ") + cpu::tier_name(kernel.tier) + ": " +
-                     cpu::detect_isa().limit;
+      state.reason =
+          std::string("needs tier ") + cpu::tier_name(kernel.tier) + ": " + cpu::detect_isa().limit;
     } else if (kernel.tier > tier) {
       state.reason = "above the tier set by DSA_CPU_ISA";
     } else if (!environment.kernel_glob.empty() &&

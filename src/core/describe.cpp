@@ -41,9 +41,9 @@ std::string describe(const dsa_ctx& ctx) {
   const auto line = [&out](const char* key, const std::string& value, bool last = false) {
     out += "  " + quoted(key) + ": " + value + (last ? "\n" : ",\n");
   };
-  line("version", quoted(std::to_string(DSA_VERSION_MAJOR) + "." +
-                         std::to_string(DSA_VERSION_MINOR) + "." +
-                         std::to_string(DSA_VERSION_PATCH)));
+  line("version",
+       quoted(std::to_string(DSA_VERSION_MAJOR) + "." + std::to_string(DSA_VERSION_MINOR) + "." +
+              std::to_string(DSA_VERSION_PATCH)));
   line("abi", std::to_string(DSA_ABI_VERSION));
   line("compiler", quoted(__VERSION__));
 #if defined(_OPENMP)

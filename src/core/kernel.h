@@ -28,7 +28,8 @@ struct Run {
       return;
     }
     parallel->run(
-        lanes, parallel_user, [](void* arg, int64_t lane) { (*static_cast<F*>(arg))(int32_t(lane)); },
+        lanes, parallel_user,
+        [](void* arg, int64_t lane) { (*static_cast<F*>(arg))(int32_t(lane)); },
         const_cast<void*>(static_cast<const void*>(&f)));
   }
 };
@@ -46,7 +47,8 @@ struct Kernel {
   void (*launch)(const void* params, const Run& run);
 };
 
-// Wraps typed functions: make_cpu_kernel<TopkParams, refuse, workspace, launch>(name, family, tier).
+// Wraps typed functions: make_cpu_kernel<TopkParams, refuse, workspace, launch>(name, family,
+// tier).
 template <class P, const char* (*Refuse)(const P&), uint64_t (*Workspace)(const P&, int32_t),
           void (*Launch)(const P&, const Run&)>
 constexpr Kernel make_cpu_kernel(const char* name, const char* family, CpuTier tier) {

@@ -17,10 +17,10 @@ struct KeyPlace {
 // The key axis of a cache.
 struct KeyAxis {
   int32_t layout = DSA_LAYOUT_ROWS;
-  int64_t outer = 1;     // pages, or B
-  int64_t inner = 0;     // page_size, or S
-  int64_t capacity = 0;  // positions a request can have
-  const char* table = nullptr;  // i32 [B, max_pages]
+  int64_t outer = 1;                 // pages, or B
+  int64_t inner = 0;                 // page_size, or S
+  int64_t capacity = 0;              // positions a request can have
+  const char* table = nullptr;       // i32 [B, max_pages]
   int64_t table_request_stride = 0;  // bytes
   int64_t table_page_stride = 0;     // bytes
   int64_t slot_page_size = 1;

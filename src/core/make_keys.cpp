@@ -38,8 +38,9 @@ FieldName::FieldName(const char* name, const char* suffix) {
 
 int64_t keys_batch(const char* op, const char* field, int32_t layout, const dsa_tensor& keys) {
   if (layout < DSA_LAYOUT_ROWS || layout > DSA_LAYOUT_BATCH) {
-    fail(DSA_ERROR_INVALID, "%s: the key layout of %s is %d, must be 0 (rows), 1 (pages) or 2 (batch)",
-         op, field, layout);
+    fail(DSA_ERROR_INVALID,
+         "%s: the key layout of %s is %d, must be 0 (rows), 1 (pages) or 2 (batch)", op, field,
+         layout);
   }
   return layout == DSA_LAYOUT_BATCH && keys.ndim > 1 ? keys.shape[0] : 0;
 }

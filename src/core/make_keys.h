@@ -13,8 +13,8 @@ struct CacheFields {
   int32_t layout;
   int32_t page_size;
   const dsa_tensor* block_table;
-  int64_t batch;          // B that the block table must have
-  bool needs_table;       // positions are used (not only slots)
+  int64_t batch;     // B that the block table must have
+  bool needs_table;  // positions are used (not only slots)
 };
 
 // Names "kv", "kv2" ... with the scope's suffix.

@@ -39,7 +39,8 @@ int64_t resolve_batch(const char* op, const Desc& d, int64_t keys_batch, const c
   return batch;
 }
 
-// `key_limit` bounds positions of a request, `columns` is that of the score matrix (-1: none given).
+// `key_limit` bounds positions of a request, `columns` is that of the score matrix (-1: none
+// given).
 template <class Desc>
 Rows make_rows(const char* op, const Desc& d, int64_t count, int64_t batch, int64_t key_limit,
                int64_t columns, CallKind call) {
@@ -78,7 +79,8 @@ Rows make_rows(const char* op, const Desc& d, int64_t count, int64_t batch, int6
     fail(DSA_ERROR_INVALID, "%s.max_keys is %" PRId64 ", must be >= 0", op, d.max_keys);
   }
   if (d.ratio > 1 && !given(d.seq_lens) && !causal) {
-    fail(DSA_ERROR_INVALID, "%s.ratio is %d, but only seq_lens and DSA_CAUSAL have it", op, d.ratio);
+    fail(DSA_ERROR_INVALID, "%s.ratio is %d, but only seq_lens and DSA_CAUSAL have it", op,
+         d.ratio);
   }
   if (d.next_n != 0 && !given(d.seq_lens)) {
     fail(DSA_ERROR_INVALID, "%s.next_n is %d without seq_lens", op, d.next_n);

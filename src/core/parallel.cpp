@@ -37,8 +37,8 @@ void Parallel::run(int32_t lanes, void* parallel_user, dsa_parallel_body body, v
       // Workers go to the chosen cores for this region and back after it: they belong to the
       // OpenMP runtime, which the host program shares. The caller's own thread is never moved.
       cpu_set_t before;
-      const bool bind = binds_ && omp_get_thread_num() != 0 &&
-                        sched_getaffinity(0, sizeof before, &before) == 0;
+      const bool bind =
+          binds_ && omp_get_thread_num() != 0 && sched_getaffinity(0, sizeof before, &before) == 0;
       if (bind) sched_setaffinity(0, sizeof cpu_set_, reinterpret_cast<const cpu_set_t*>(cpu_set_));
       // The runtime may give fewer threads than asked for.
       const int32_t team = omp_get_num_threads();

@@ -64,7 +64,7 @@ struct IndexerParams {
   static constexpr int32_t kOperation = DSA_OP_INDEXER;
   Rows rows;
   KeyAxis axis;
-  KeyPiece keys;  // [S, Di], scale of one group
+  KeyPiece keys;      // [S, Di], scale of one group
   int32_t heads = 0;  // Hi
   int32_t dim = 0;    // Di
   bool relu = true;
@@ -95,10 +95,10 @@ struct AttnScope {
   int32_t index_block = 1;
   bool block_tail = false;
   bool select_neg_inf = false;
-  RowTensor indices;     // [T, >= k] i32
-  RowTensor counts;      // [T] i32
-  RowTensor index_base;  // [T] i32
-  RowTensor scores;      // [T, columns]: cut
+  RowTensor indices;               // [T, >= k] i32
+  RowTensor counts;                // [T] i32
+  RowTensor index_base;            // [T] i32
+  RowTensor scores;                // [T, columns]: cut
   RowTensor cut_score, cut_index;  // [T]
 
   // Most entries that a row can select: known on the host.

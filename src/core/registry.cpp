@@ -13,29 +13,21 @@ namespace {
 
 const Kernel* const kKernels[] = {
 #if defined(DSA_X86)
-    &cpu::kIndexerAmx,
-    &cpu::kIndexerAvx512,
-    &cpu::kIndexerAvx2,
+    &cpu::kIndexerAmx,        &cpu::kIndexerAvx512,     &cpu::kIndexerAvx2,
 #endif
     &cpu::kIndexerScalar,
 #if defined(DSA_X86)
-    &cpu::kTopkAvx512,
-    &cpu::kTopkAvx2,
+    &cpu::kTopkAvx512,        &cpu::kTopkAvx2,
 #endif
     &cpu::kTopkScalar,
 #if defined(DSA_X86)
-    &cpu::kIndexerTopkAmx,
-    &cpu::kIndexerTopkAvx512,
-    &cpu::kIndexerTopkAvx2,
+    &cpu::kIndexerTopkAmx,    &cpu::kIndexerTopkAvx512, &cpu::kIndexerTopkAvx2,
 #endif
     &cpu::kIndexerTopkScalar,
 #if defined(DSA_X86)
-    &cpu::kSparseAttnAmx,
-    &cpu::kSparseAttnAvx512,
-    &cpu::kSparseAttnAvx2,
+    &cpu::kSparseAttnAmx,     &cpu::kSparseAttnAvx512,  &cpu::kSparseAttnAvx2,
 #endif
-    &cpu::kSparseAttnScalar,
-    &cpu::kMergeLse,
+    &cpu::kSparseAttnScalar,  &cpu::kMergeLse,
 };
 
 }  // namespace

@@ -37,9 +37,9 @@ const char* dtype_name(int32_t dtype);
 // A tensor [T, extent[0], extent[1]] whose row axis T may be two axes [B, T/B] of the caller's.
 struct RowTensor {
   char* data = nullptr;
-  int32_t dtype = 0;  // 0: not given
-  int32_t bytes = 0;  // of an element
-  int64_t split = 0;  // rows of the inner leading axis; 0: T is one axis
+  int32_t dtype = 0;         // 0: not given
+  int32_t bytes = 0;         // of an element
+  int64_t split = 0;         // rows of the inner leading axis; 0: T is one axis
   int64_t outer_stride = 0;  // bytes
   int64_t row_stride = 0;    // bytes
   int64_t extent[2] = {1, 1};
@@ -62,7 +62,7 @@ struct RowTensor {
 struct TensorRule {
   const char* op;
   const char* field;
-  uint32_t dtypes;       // bits 1 << DSA_F32 ...
+  uint32_t dtypes;  // bits 1 << DSA_F32 ...
   bool is_output = false;
 };
 

@@ -37,7 +37,8 @@ char* WorkspacePool::lend(uint64_t bytes) {
   }
   if (!fits) {
     char* data = static_cast<char*>(allocate_(user_, bytes, kWorkspaceAlignment));
-    if (!data) fail(DSA_ERROR_NO_MEMORY, "a workspace of %" PRIu64 " bytes could not be had", bytes);
+    if (!data)
+      fail(DSA_ERROR_NO_MEMORY, "a workspace of %" PRIu64 " bytes could not be had", bytes);
     // A free block that is too small makes way, so that a growing caller holds one block, not many.
     if (free_block) {
       release_(user_, free_block->data, free_block->bytes);

@@ -111,9 +111,7 @@ std::function<void(D&)> extent(dsa_tensor D::*member, int axis, int64_t value) {
 }
 
 std::function<void(D&)> wide_out(int64_t value_dim) {
-  return [=](D& d) {
-    d.out = dsa_tensor_3d(d.out.data, d.out.dtype, kRows, kHeads, value_dim);
-  };
+  return [=](D& d) { d.out = dsa_tensor_3d(d.out.data, d.out.dtype, kRows, kHeads, value_dim); };
 }
 
 }  // namespace
@@ -203,8 +201,12 @@ TEST(BadAttn, Fields) {
        {[](D& d) { d.offset = 9; }, DSA_ERROR_INVALID, {op + "offset is 9"}},
        {[](D& d) { d.indices = {}; }, DSA_ERROR_INVALID, {op + "indices is needed"}},
        {[](D& d) { d.indices_b = {}; }, DSA_ERROR_INVALID, {op + "indices_b is needed"}},
-       {[](D& d) { d.selection = DSA_SELECTION_ALL, d.k = 0; }, DSA_ERROR_INVALID, {op + "indices"}},
-       {[](D& d) { d.scores = d.q_scale; }, DSA_ERROR_INVALID, {op + "scores", "DSA_SELECTION_CUT"}},
+       {[](D& d) { d.selection = DSA_SELECTION_ALL, d.k = 0; },
+        DSA_ERROR_INVALID,
+        {op + "indices"}},
+       {[](D& d) { d.scores = d.q_scale; },
+        DSA_ERROR_INVALID,
+        {op + "scores", "DSA_SELECTION_CUT"}},
        {[](D& d) { d.block_table = {}; }, DSA_ERROR_INVALID, {op + "block_table is needed"}},
        {[](D& d) { d.q = {}; }, DSA_ERROR_INVALID, {op + "q.ndim is 0"}},
        {[](D& d) { d.q2 = {}; }, DSA_ERROR_INVALID, {"q2 is not given", "kv2 is given"}},
@@ -213,7 +215,9 @@ TEST(BadAttn, Fields) {
        {[](D& d) { d.v = {}; }, DSA_ERROR_INVALID, {op + "v_scale", "without v"}},
        {[](D& d) { d.row_end_b = {}; }, DSA_ERROR_INVALID, {op + "row_begin_b", "row_end_b"}},
        {[](D& d) { d.kv_b = {}; }, DSA_ERROR_INVALID, {"_b is given without kv_b"}},
-       {[](D& d) { d.out = d.lse = d.max = {}; }, DSA_ERROR_INVALID, {"no output", "out, lse, max"}},
+       {[](D& d) { d.out = d.lse = d.max = {}; },
+        DSA_ERROR_INVALID,
+        {"no output", "out, lse, max"}},
        {[](D& d) { d.out.dtype = DSA_U8; }, DSA_ERROR_INVALID, {op + "out.dtype is 5"}},
        {[](D& d) { d.lse.dtype = DSA_BF16; }, DSA_ERROR_INVALID, {op + "lse.dtype is 3"}},
        {[](D& d) { d.max.dtype = DSA_F16; }, DSA_ERROR_INVALID, {op + "max.dtype is 2"}},
@@ -239,10 +243,10 @@ TEST(BadAttn, Fields) {
        {extent(&D::lse, 1, 3), DSA_ERROR_INVALID, {op + "lse.shape[1] is 3", "4"}},
        {extent(&D::max, 1, 3), DSA_ERROR_INVALID, {op + "max.shape[1] is 3", "4"}}});
   for (dsa_tensor D::*in : {&D::q, &D::kv, &D::kv2, &D::v, &D::kv_b, &D::sink}) {
-    expect_mistake<D>(ctx.get(), attn_case,
-                      {[=](D& d) { d.lse.data = (d.*in).data; }, DSA_ERROR_INVALID,
-                       {op + "lse", "overlap"}},
-                      true);
+    expect_mistake<D>(
+        ctx.get(), attn_case,
+        {[=](D& d) { d.lse.data = (d.*in).data; }, DSA_ERROR_INVALID, {op + "lse", "overlap"}},
+        true);
   }
   // KV heads that do not divide the query's.
   expect_mistake<D>(ctx.get(), cut_case,
@@ -271,13 +275,21 @@ TEST(BadAttn, CutAndSecondScope) {
       {{[](D& d) { d.scores = {}; }, DSA_ERROR_INVALID, {op + "scores is needed"}},
        {[](D& d) { d.cut_score = {}; }, DSA_ERROR_INVALID, {op + "cut_score is needed"}},
        {[](D& d) { d.cut_index = {}; }, DSA_ERROR_INVALID, {op + "cut_index is needed"}},
-       {[](D& d) { d.cut_score.dtype = DSA_BF16; }, DSA_ERROR_INVALID, {op + "cut_score.dtype is 3"}},
-       {[](D& d) { d.indices = d.cut_index; }, DSA_ERROR_INVALID, {op + "indices", "selection is 2"}},
-       {[](D& d) { d.flags |= DSA_BLOCK_TAIL; }, DSA_ERROR_INVALID, {"DSA_BLOCK_TAIL", "selection"}},
+       {[](D& d) { d.cut_score.dtype = DSA_BF16; },
+        DSA_ERROR_INVALID,
+        {op + "cut_score.dtype is 3"}},
+       {[](D& d) { d.indices = d.cut_index; },
+        DSA_ERROR_INVALID,
+        {op + "indices", "selection is 2"}},
+       {[](D& d) { d.flags |= DSA_BLOCK_TAIL; },
+        DSA_ERROR_INVALID,
+        {"DSA_BLOCK_TAIL", "selection"}},
        {number(&D::index_block, 2), DSA_ERROR_INVALID, {op + "index_block is 2", "selection"}},
        {number(&D::k_b, 1), DSA_ERROR_INVALID, {op + "k_b is 1", "DSA_SELECTION_ALL"}},
        {number(&D::next_n, 3), DSA_ERROR_INVALID, {op + "next_n is 3"}},
-       {extent(&D::block_table_b, 0, 3), DSA_ERROR_INVALID, {op + "block_table_b.shape[0] is 3", "2"}},
+       {extent(&D::block_table_b, 0, 3),
+        DSA_ERROR_INVALID,
+        {op + "block_table_b.shape[0] is 3", "2"}},
        {extent(&D::kv_b, 1, 0), DSA_ERROR_INVALID, {op + "kv_b has pages of 0 keys"}},
        {[](D& d) { d.block_table_b = {}; }, DSA_ERROR_INVALID, {op + "block_table_b is needed"}},
        {extent(&D::kv_b, 2, 7), DSA_ERROR_INVALID, {op + "kv_b has a head dim of 7", "8"}},
@@ -301,7 +313,8 @@ TEST(BadAttn, Slots) {
        {number(&D::slot_page_size, 3), DSA_ERROR_INVALID, {op + "slot_page_size is 3", "2 keys"}},
        {number(&D::slot_page_stride, 1), DSA_ERROR_INVALID, {op + "slot_page_stride is 1", "2"}},
        {number(&D::slot_page_size_b, -7), DSA_ERROR_INVALID, {op + "slot_page_size_b is -7"}},
-       {[](D& d) { d.slot_page_size_b = 4, d.slot_page_stride_b = 3; }, DSA_ERROR_INVALID,
+       {[](D& d) { d.slot_page_size_b = 4, d.slot_page_stride_b = 3; },
+        DSA_ERROR_INVALID,
         {op + "slot_page_stride_b is 3", "4"}},
        {[](D& d) { d.indices.dtype = DSA_F32; }, DSA_ERROR_INVALID, {op + "indices.dtype is 1"}}});
 }
@@ -312,7 +325,8 @@ TEST(BadAttn, PackedRows) {
   expect_mistakes<D>(
       ctx.get(), packed_case,
       {{number(&D::page_size, 0), DSA_ERROR_INVALID, {op + "page_size is 0"}},
-       {number(&D::page_size, 3), DSA_ERROR_INVALID,
+       {number(&D::page_size, 3),
+        DSA_ERROR_INVALID,
         {op + "kv.shape[1] is 1312 bytes", "3 tokens", "1968"}},
        {extent(&D::q, 2, 575), DSA_ERROR_INVALID, {op + "q.shape[2] is 575", "576"}},
        {[](D& d) { d.kv2 = d.kv; }, DSA_ERROR_INVALID, {"kv2", "KV_FP8_656"}},
@@ -322,13 +336,12 @@ TEST(BadAttn, PackedRows) {
        {[](D& d) { d.kv.stride[1] = 2; }, DSA_ERROR_INVALID, {op + "kv", "adjacent"}},
        {wide_out(513), DSA_ERROR_INVALID, {"value dim of 513", "512"}}});
   expect_mistake<D>(ctx.get(), packed_case,
-                    {[](D& d) {
-                       d.kv = dsa_tensor_3d(d.kv.data, DSA_U8, kPages, 2, 655);
-                     },
+                    {[](D& d) { d.kv = dsa_tensor_3d(d.kv.data, DSA_U8, kPages, 2, 655); },
                      DSA_ERROR_INVALID,
                      {op + "kv.shape[2] is 655", "656"}});
   expect_mistake<D>(ctx.get(), packed_case,
-                    {[](D& d) { d.kv.data = static_cast<char*>(d.kv.data) + 2; }, DSA_ERROR_INVALID,
+                    {[](D& d) { d.kv.data = static_cast<char*>(d.kv.data) + 2; },
+                     DSA_ERROR_INVALID,
                      {op + "kv", "multiples of 4"}},
                     true);
 }
@@ -380,12 +393,13 @@ TEST(BadAttn, Merge) {
        {extent(&M::out, 1, 3), DSA_ERROR_INVALID, {"merge_lse.out.shape[1] is 3", "4"}},
        {extent(&M::sink, 0, 5), DSA_ERROR_INVALID, {"merge_lse.sink.shape[0] is 5", "4"}},
        {[](M& d) { d.lse.dtype = DSA_F16; }, DSA_ERROR_INVALID, {"merge_lse.lse.dtype is 2"}},
-       {[](M& d) { d.partial_out.dtype = DSA_F8_E4M3FN; }, DSA_ERROR_INVALID,
+       {[](M& d) { d.partial_out.dtype = DSA_F8_E4M3FN; },
+        DSA_ERROR_INVALID,
         {"merge_lse.partial_out.dtype is 4"}}});
   for (dsa_tensor M::*in : {&M::partial_lse, &M::partial_max, &M::partial_out, &M::sink}) {
-    expect_mistake<M>(ctx.get(), merge_case,
-                      {[=](M& d) { d.lse.data = (d.*in).data; }, DSA_ERROR_INVALID,
-                       {"merge_lse.lse", "overlap"}},
-                      true);
+    expect_mistake<M>(
+        ctx.get(), merge_case,
+        {[=](M& d) { d.lse.data = (d.*in).data; }, DSA_ERROR_INVALID, {"merge_lse.lse", "overlap"}},
+        true);
   }
 }

@@ -113,7 +113,8 @@ std::vector<Mistake<D>> input_mistakes(const std::string& op) {
       {number(&D::key_format, 4), DSA_ERROR_UNSUPPORTED, {op + ".key_format is 4"}},
       {number(&D::key_format, 5), DSA_ERROR_INVALID, {op + ".key_format is 5"}},
       {number(&D::page_size, -1), DSA_ERROR_INVALID, {op + ".page_size is -1"}},
-      {number(&D::page_size, 3), DSA_ERROR_INVALID,
+      {number(&D::page_size, 3),
+       DSA_ERROR_INVALID,
        {op + ".page_size is 3", op + ".keys.shape[1] is 2"}},
       {number(&D::shard_rank, 1), DSA_ERROR_UNSUPPORTED, {op + ".shard_rank is 1", "reserved"}},
       {number(&D::shard_ranks, 1), DSA_ERROR_UNSUPPORTED, {op + ".shard_ranks is 1"}},
@@ -121,7 +122,8 @@ std::vector<Mistake<D>> input_mistakes(const std::string& op) {
       {number(&D::ratio, -2), DSA_ERROR_INVALID, {op + ".ratio is -2"}},
       {number(&D::next_n, -2), DSA_ERROR_INVALID, {op + ".next_n is -2"}},
       {[](D& d) { d.batch = -7; }, DSA_ERROR_INVALID, {op + ".batch is -7"}},
-      {[](D& d) { d.batch = 5; }, DSA_ERROR_INVALID,
+      {[](D& d) { d.batch = 5; },
+       DSA_ERROR_INVALID,
        {op + ".block_table.shape[0] is 2", op + ".batch is 5"}},
       {[](D& d) { d.max_keys = -1; }, DSA_ERROR_INVALID, {op + ".max_keys is -1"}},
       {[](D& d) { d.offset = 3; }, DSA_ERROR_INVALID, {op + ".offset is 3", "DSA_CAUSAL"}},
@@ -134,7 +136,8 @@ std::vector<Mistake<D>> input_mistakes(const std::string& op) {
       {extent(&D::q, 2, 4), DSA_ERROR_INVALID, {op + ".keys.shape[2] is 8", "q", "4"}},
       {extent(&D::w, 1, 2), DSA_ERROR_INVALID, {op + ".w.shape[1] is 2", "3"}},
       {extent(&D::q_scale, 1, 2), DSA_ERROR_INVALID, {op + ".q_scale.shape[1] is 2", "3"}},
-      {[](D& d) { d.q_scale = dsa_tensor_1d(d.q_scale.data, DSA_F32, 2); }, DSA_ERROR_INVALID,
+      {[](D& d) { d.q_scale = dsa_tensor_1d(d.q_scale.data, DSA_F32, 2); },
+       DSA_ERROR_INVALID,
        {op + ".q_scale.shape[0] is 2"}},
       {extent(&D::k_scale, 0, 4), DSA_ERROR_INVALID, {op + ".k_scale.shape[0] is 4", "5"}},
       {extent(&D::k_scale, 1, 1), DSA_ERROR_INVALID, {op + ".k_scale.shape[1] is 1", "2"}},
@@ -173,10 +176,10 @@ TEST(BadIndexer, Fields) {
       ctx.get(), indexer_case,
       {{[](D& d) { d.scores = {}; }, DSA_ERROR_INVALID, {"indexer.scores.ndim is 0"}},
        {[](D& d) { d.scores.dtype = DSA_F16; }, DSA_ERROR_INVALID, {"indexer.scores.dtype is 2"}}});
-  expect_mistake<D>(ctx.get(), indexer_case,
-                    {[](D& d) { d.scores.data = d.mask.data; }, DSA_ERROR_INVALID,
-                     {"indexer.scores", "overlap"}},
-                    true);
+  expect_mistake<D>(
+      ctx.get(), indexer_case,
+      {[](D& d) { d.scores.data = d.mask.data; }, DSA_ERROR_INVALID, {"indexer.scores", "overlap"}},
+      true);
 }
 
 TEST(BadIndexer, PackedPages) {
@@ -187,17 +190,25 @@ TEST(BadIndexer, PackedPages) {
   expect_mistakes<D>(
       ctx.get(), packed_case,
       {{[](D& d) { d.page_size = 0; }, DSA_ERROR_INVALID, {"indexer.page_size is 0"}},
-       {[](D& d) { d.page_size = 3; }, DSA_ERROR_INVALID,
+       {[](D& d) { d.page_size = 3; },
+        DSA_ERROR_INVALID,
         {"indexer.keys.shape[1] is 24 bytes", "3 keys of 8", "36"}},
-       {[](D& d) { d.keys.shape[1] = 23; }, DSA_ERROR_INVALID, {"indexer.keys.shape[1] is 23", "24"}},
+       {[](D& d) { d.keys.shape[1] = 23; },
+        DSA_ERROR_INVALID,
+        {"indexer.keys.shape[1] is 23", "24"}},
        {[](D& d) { d.keys.stride[1] = 2; }, DSA_ERROR_INVALID, {"indexer.keys.stride[1] is 2"}},
        {[](D& d) { d.keys.stride[0] = 26; }, DSA_ERROR_INVALID, {"indexer.keys", "stride[0]"}},
        {[](D& d) { d.keys.dtype = DSA_F8_E4M3FN; }, DSA_ERROR_INVALID, {"indexer.keys.dtype is 4"}},
-       {[](D& d) { d.key_layout = DSA_LAYOUT_ROWS; }, DSA_ERROR_INVALID, {"indexer.key_layout is 0"}},
-       {[](D& d) { d.k_scale = d.q_scale; }, DSA_ERROR_INVALID, {"indexer.k_scale", "KEY_PAGE_132"}}});
+       {[](D& d) { d.key_layout = DSA_LAYOUT_ROWS; },
+        DSA_ERROR_INVALID,
+        {"indexer.key_layout is 0"}},
+       {[](D& d) { d.k_scale = d.q_scale; },
+        DSA_ERROR_INVALID,
+        {"indexer.k_scale", "KEY_PAGE_132"}}});
   expect_mistake<D>(ctx.get(), packed_case,
                     {[](D& d) { d.keys.data = static_cast<char*>(d.keys.data) + 1; },
-                     DSA_ERROR_INVALID, {"indexer.keys", "multiples of 4"}},
+                     DSA_ERROR_INVALID,
+                     {"indexer.keys", "multiples of 4"}},
                     true);
 }
 
@@ -206,13 +217,18 @@ TEST(BadIndexer, Layouts) {
   using D = dsa_indexer_desc;
   expect_mistakes<D>(
       ctx.get(), batch_case,
-      {{[](D& d) { d.batch = 3; }, DSA_ERROR_INVALID,
+      {{[](D& d) { d.batch = 3; },
+        DSA_ERROR_INVALID,
         {"indexer.keys.shape[0] is 2", "indexer.batch is 3"}},
-       {[](D& d) { d.key_layout = DSA_LAYOUT_ROWS; }, DSA_ERROR_INVALID, {"indexer.keys.ndim is 3"}},
+       {[](D& d) { d.key_layout = DSA_LAYOUT_ROWS; },
+        DSA_ERROR_INVALID,
+        {"indexer.keys.ndim is 3"}},
        {[](D& d) { d.keys.shape[2] = 7; }, DSA_ERROR_INVALID, {"indexer.keys.shape[2] is 7", "8"}},
-       {[](D& d) { d.k_scale.shape[1] = 4; }, DSA_ERROR_INVALID,
+       {[](D& d) { d.k_scale.shape[1] = 4; },
+        DSA_ERROR_INVALID,
         {"indexer.k_scale.shape[1] is 4", "6"}},
-       {[](D& d) { d.keys.shape[1] = int64_t{1} << 31, d.k_scale = {}; }, DSA_ERROR_INVALID,
+       {[](D& d) { d.keys.shape[1] = int64_t{1} << 31, d.k_scale = {}; },
+        DSA_ERROR_INVALID,
         {"indexer.keys", "2147483648"}}});
 }
 
@@ -221,16 +237,12 @@ TEST(BadIndexer, Fused) {
   using D = dsa_indexer_topk_desc;
   using F = Field<D>;
   auto fields = input_fields<D>();
-  for (const F& f : {F{"index_base", &D::index_base, F::kRows},
-                     F{"slot_table", &D::slot_table, F::kOther},
-                     F{"hint_indices", &D::hint_indices, F::kRows},
-                     F{"hint_bound", &D::hint_bound, F::kRows},
-                     F{"indices", &D::indices, F::kOutput},
-                     F{"slots", &D::slots, F::kOutput},
-                     F{"values", &D::values, F::kOutput},
-                     F{"counts", &D::counts, F::kOutput},
-                     F{"cut_score", &D::cut_score, F::kOutput},
-                     F{"cut_index", &D::cut_index, F::kOutput}}) {
+  for (const F& f :
+       {F{"index_base", &D::index_base, F::kRows}, F{"slot_table", &D::slot_table, F::kOther},
+        F{"hint_indices", &D::hint_indices, F::kRows}, F{"hint_bound", &D::hint_bound, F::kRows},
+        F{"indices", &D::indices, F::kOutput}, F{"slots", &D::slots, F::kOutput},
+        F{"values", &D::values, F::kOutput}, F{"counts", &D::counts, F::kOutput},
+        F{"cut_score", &D::cut_score, F::kOutput}, F{"cut_index", &D::cut_index, F::kOutput}}) {
     fields.push_back(f);
   }
   expect_tensor_mistakes<D>(ctx.get(), fused_case, "indexer_topk", fields);
@@ -247,18 +259,23 @@ TEST(BadIndexer, Fused) {
        {number(&D::order, 7), DSA_ERROR_INVALID, {"indexer_topk.order is 7"}},
        {number(&D::ties, -1), DSA_ERROR_INVALID, {"indexer_topk.ties is -1"}},
        {number(&D::slot_page_size, -1), DSA_ERROR_INVALID, {"indexer_topk.slot_page_size is -1"}},
-       {number(&D::slot_page_stride, 3), DSA_ERROR_INVALID,
+       {number(&D::slot_page_stride, 3),
+        DSA_ERROR_INVALID,
         {"indexer_topk.slot_page_stride is 3", "4"}},
        {number(&D::force_first, 1), DSA_ERROR_UNSUPPORTED, {"indexer_topk.force_first is 1"}},
        {number(&D::force_last, 1), DSA_ERROR_UNSUPPORTED, {"indexer_topk.force_last is 1"}},
        {number(&D::select_block, 1), DSA_ERROR_UNSUPPORTED, {"indexer_topk.select_block is 1"}},
-       {[](D& d) { d.candidates = d.hint_indices; }, DSA_ERROR_UNSUPPORTED,
+       {[](D& d) { d.candidates = d.hint_indices; },
+        DSA_ERROR_UNSUPPORTED,
         {"indexer_topk.candidates"}},
-       {[](D& d) { d.candidate_blocks = d.hint_indices; }, DSA_ERROR_UNSUPPORTED,
+       {[](D& d) { d.candidate_blocks = d.hint_indices; },
+        DSA_ERROR_UNSUPPORTED,
         {"indexer_topk.candidate_blocks"}},
-       {[](D& d) { d.values.dtype = DSA_BF16; }, DSA_ERROR_INVALID,
+       {[](D& d) { d.values.dtype = DSA_BF16; },
+        DSA_ERROR_INVALID,
         {"indexer_topk.values.dtype is 3"}},
-       {[](D& d) { d.slot_table.shape[0] = 3; }, DSA_ERROR_INVALID,
+       {[](D& d) { d.slot_table.shape[0] = 3; },
+        DSA_ERROR_INVALID,
         {"indexer_topk.slot_table.shape[0] is 3", "2"}},
        {[](D& d) { d.indices = d.slots = d.values = d.counts = d.cut_score = d.cut_index = {}; },
         DSA_ERROR_INVALID,

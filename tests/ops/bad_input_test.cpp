@@ -60,29 +60,23 @@ Context context() { return make_context(); }
 
 TEST(BadInput, TopkTensors) {
   const Context ctx = context();
-  expect_tensor_mistakes<dsa_topk_desc>(ctx.get(), topk_case, "topk",
-                                        {{"scores", &dsa_topk_desc::scores, TopkField::kFirst},
-                                         {"block_table", &dsa_topk_desc::block_table,
-                                          TopkField::kOther},
-                                         {"row_request", &dsa_topk_desc::row_request,
-                                          TopkField::kRows},
-                                         {"row_begin", &dsa_topk_desc::row_begin, TopkField::kRows},
-                                         {"row_end", &dsa_topk_desc::row_end, TopkField::kRows},
-                                         {"mask", &dsa_topk_desc::mask, TopkField::kRows},
-                                         {"index_base", &dsa_topk_desc::index_base,
-                                          TopkField::kRows},
-                                         {"hint_indices", &dsa_topk_desc::hint_indices,
-                                          TopkField::kRows},
-                                         {"hint_bound", &dsa_topk_desc::hint_bound,
-                                          TopkField::kRows},
-                                         {"indices", &dsa_topk_desc::indices, TopkField::kOutput},
-                                         {"slots", &dsa_topk_desc::slots, TopkField::kOutput},
-                                         {"values", &dsa_topk_desc::values, TopkField::kOutput},
-                                         {"counts", &dsa_topk_desc::counts, TopkField::kOutput},
-                                         {"cut_score", &dsa_topk_desc::cut_score,
-                                          TopkField::kOutput},
-                                         {"cut_index", &dsa_topk_desc::cut_index,
-                                          TopkField::kOutput}});
+  expect_tensor_mistakes<dsa_topk_desc>(
+      ctx.get(), topk_case, "topk",
+      {{"scores", &dsa_topk_desc::scores, TopkField::kFirst},
+       {"block_table", &dsa_topk_desc::block_table, TopkField::kOther},
+       {"row_request", &dsa_topk_desc::row_request, TopkField::kRows},
+       {"row_begin", &dsa_topk_desc::row_begin, TopkField::kRows},
+       {"row_end", &dsa_topk_desc::row_end, TopkField::kRows},
+       {"mask", &dsa_topk_desc::mask, TopkField::kRows},
+       {"index_base", &dsa_topk_desc::index_base, TopkField::kRows},
+       {"hint_indices", &dsa_topk_desc::hint_indices, TopkField::kRows},
+       {"hint_bound", &dsa_topk_desc::hint_bound, TopkField::kRows},
+       {"indices", &dsa_topk_desc::indices, TopkField::kOutput},
+       {"slots", &dsa_topk_desc::slots, TopkField::kOutput},
+       {"values", &dsa_topk_desc::values, TopkField::kOutput},
+       {"counts", &dsa_topk_desc::counts, TopkField::kOutput},
+       {"cut_score", &dsa_topk_desc::cut_score, TopkField::kOutput},
+       {"cut_index", &dsa_topk_desc::cut_index, TopkField::kOutput}});
   expect_tensor_mistakes<dsa_topk_desc>(
       ctx.get(), topk_by_lengths, "topk",
       {{"seq_lens", &dsa_topk_desc::seq_lens, TopkField::kOther},
@@ -122,27 +116,30 @@ TEST(BadInput, TopkFields) {
       {field(&D::shard_ranks, 2), DSA_ERROR_UNSUPPORTED, {"topk.shard_ranks is 2", "reserved"}},
       {field(&D::shard_interleave, 2), DSA_ERROR_UNSUPPORTED, {"topk.shard_interleave is 2"}},
       {[](D& d) { d.candidates = d.hint_indices; }, DSA_ERROR_UNSUPPORTED, {"topk.candidates"}},
-      {[](D& d) { d.candidate_blocks = d.hint_indices; }, DSA_ERROR_UNSUPPORTED,
+      {[](D& d) { d.candidate_blocks = d.hint_indices; },
+       DSA_ERROR_UNSUPPORTED,
        {"topk.candidate_blocks"}},
       {[](D& d) { d.batch = -1; }, DSA_ERROR_INVALID, {"topk.batch is -1"}},
-      {[](D& d) { d.batch = 3; }, DSA_ERROR_INVALID,
+      {[](D& d) { d.batch = 3; },
+       DSA_ERROR_INVALID,
        {"topk.block_table.shape[0] is 2", "topk.batch is 3"}},
       {[](D& d) { d.max_keys = -1; }, DSA_ERROR_INVALID, {"topk.max_keys is -1"}},
       {[](D& d) { d.offset = 1; }, DSA_ERROR_INVALID, {"topk.offset is 1", "DSA_CAUSAL"}},
       {[](D& d) { d.flags |= DSA_CAUSAL; }, DSA_ERROR_INVALID, {"row_end", "DSA_CAUSAL"}},
       {[](D& d) { d.row_end = {}; }, DSA_ERROR_INVALID, {"topk.row_begin", "row_end"}},
-      {[](D& d) { d.row_begin = d.row_end = {}, d.flags |= DSA_CAUSAL; }, DSA_ERROR_INVALID,
+      {[](D& d) { d.row_begin = d.row_end = {}, d.flags |= DSA_CAUSAL; },
+       DSA_ERROR_INVALID,
        {"DSA_CAUSAL", "row_request"}},
       {[](D& d) { d.block_table = {}; }, DSA_ERROR_INVALID, {"topk.slots", "block_table"}},
       {[](D& d) { d.scores = {}; }, DSA_ERROR_INVALID, {"topk.scores.ndim is 0"}},
       {[](D& d) { d.values.dtype = DSA_BF16; }, DSA_ERROR_INVALID, {"topk.values.dtype is 3"}},
       {[](D& d) { d.indices.dtype = DSA_F32; }, DSA_ERROR_INVALID, {"topk.indices.dtype is 1"}},
-      {[](D& d) { d.scores.dtype = DSA_F8_E4M3FN; }, DSA_ERROR_INVALID,
-       {"topk.scores.dtype is 4"}},
+      {[](D& d) { d.scores.dtype = DSA_F8_E4M3FN; }, DSA_ERROR_INVALID, {"topk.scores.dtype is 4"}},
       {[](D& d) { d.indices = d.slots = d.values = d.counts = d.cut_score = d.cut_index = {}; },
        DSA_ERROR_INVALID,
        {"no output", "indices", "slots", "values", "counts", "cut_score", "cut_index"}},
-      {[](D& d) { d.batch = 3, d.row_request = d.block_table = d.slots = {}; }, DSA_ERROR_INVALID,
+      {[](D& d) { d.batch = 3, d.row_request = d.block_table = d.slots = {}; },
+       DSA_ERROR_INVALID,
        {"4 query rows", "batch 3", "row_request"}},
   };
   expect_mistakes<D>(ctx.get(), topk_case, list);
@@ -157,7 +154,8 @@ TEST(BadInput, TopkFields) {
   // An output in the place of an input or of another output.
   for (dsa_tensor D::*in : {&D::index_base, &D::hint_bound, &D::cut_index}) {
     expect_mistake<D>(ctx.get(), topk_case,
-                      {[=](D& d) { d.counts.data = (d.*in).data; }, DSA_ERROR_INVALID,
+                      {[=](D& d) { d.counts.data = (d.*in).data; },
+                       DSA_ERROR_INVALID,
                        {"topk.counts", "overlap"}},
                       true);
   }
@@ -240,7 +238,8 @@ TEST(BadInput, Exec) {
   expect(DSA_OK, {}, [&](dsa_exec& e) { e.workspace = aligned, e.workspace_size = needed; });
   expect(DSA_OK, {}, [&](dsa_exec& e) { e.workspace = aligned, e.workspace_size = needed + 512; });
   if (needed > 0) {
-    expect(DSA_ERROR_WORKSPACE, {"workspace_size", std::to_string(needed - 1), std::to_string(needed)},
+    expect(DSA_ERROR_WORKSPACE,
+           {"workspace_size", std::to_string(needed - 1), std::to_string(needed)},
            [&](dsa_exec& e) { e.workspace = aligned, e.workspace_size = needed - 1; });
     expect(DSA_ERROR_WORKSPACE, {"workspace_size is 0"},
            [&](dsa_exec& e) { e.workspace = aligned; });
@@ -305,13 +304,11 @@ TEST(BadInput, Contexts) {
   expect(DSA_ERROR_INVALID, {"ctx_options.numa_node is -2"}, [](O& o) { o.numa_node = -2; });
   expect(DSA_ERROR_INVALID, {"cpu_mask"}, [&](O& o) { o.cpu_mask = words; });
   expect(DSA_ERROR_INVALID, {"cpu_mask"}, [](O& o) { o.cpu_mask_words = 1; });
-  expect(DSA_ERROR_INVALID, {"allocate", "release"}, [](O& o) {
-    o.allocate = [](void*, uint64_t, uint64_t) -> void* { return nullptr; };
-  });
-  for (const auto& [name, value] : {std::pair{"DSA_CPU_ISA", "sse9"},
-                                    std::pair{"DSA_NUM_THREADS", "many"},
-                                    std::pair{"DSA_NUM_THREADS", "0"},
-                                    std::pair{"DSA_NUM_THREADS", "12x"}}) {
+  expect(DSA_ERROR_INVALID, {"allocate", "release"},
+         [](O& o) { o.allocate = [](void*, uint64_t, uint64_t) -> void* { return nullptr; }; });
+  for (const auto& [name, value] :
+       {std::pair{"DSA_CPU_ISA", "sse9"}, std::pair{"DSA_NUM_THREADS", "many"},
+        std::pair{"DSA_NUM_THREADS", "0"}, std::pair{"DSA_NUM_THREADS", "12x"}}) {
     setenv(name, value, 1);
     expect(DSA_ERROR_INVALID, {name, value}, [](O&) {});
     unsetenv(name);

@@ -34,10 +34,29 @@ dsa_status ask(dsa_ctx* ctx, const Desc& d) {
 
 // Numbers on which arithmetic breaks.
 int64_t odd_number(Random& random) {
-  static const int64_t kOdd[] = {0,  1,  2,   3,   4,   5,  7,          8,
-                                 16, 64, 128, 512, 576, -1, INT32_MIN,  INT32_MAX,
-                                 INT64_MIN,  INT64_MAX, int64_t{1} << 31, int64_t{1} << 40,
-                                 (int64_t{1} << 40) + 1, int64_t{1} << 55, -(int64_t{1} << 55)};
+  static const int64_t kOdd[] = {0,
+                                 1,
+                                 2,
+                                 3,
+                                 4,
+                                 5,
+                                 7,
+                                 8,
+                                 16,
+                                 64,
+                                 128,
+                                 512,
+                                 576,
+                                 -1,
+                                 INT32_MIN,
+                                 INT32_MAX,
+                                 INT64_MIN,
+                                 INT64_MAX,
+                                 int64_t{1} << 31,
+                                 int64_t{1} << 40,
+                                 (int64_t{1} << 40) + 1,
+                                 int64_t{1} << 55,
+                                 -(int64_t{1} << 55)};
   if (random.chance(0.1)) return int64_t(random.bits());
   return kOdd[random.between(0, int64_t(std::size(kOdd)) - 1)];
 }
@@ -81,9 +100,10 @@ void bend_descriptor(Random& random, Desc& d, size_t first) {
     } else {
       // A 32-bit word of the host fields: flags, batch, ..., page sizes, k.
       const int64_t words = int64_t(first - 8) / 4;
-      const int32_t value = random.chance(0.2) ? int32_t(random.bits())
-                                               : int32_t(random.pick<int64_t>(
-                                                     {-1, 0, 1, 2, 3, 4, 7, 64, INT32_MAX, INT32_MIN}));
+      const int32_t value =
+          random.chance(0.2)
+              ? int32_t(random.bits())
+              : int32_t(random.pick<int64_t>({-1, 0, 1, 2, 3, 4, 7, 64, INT32_MAX, INT32_MIN}));
       std::memcpy(bytes + 8 + size_t(random.between(0, words - 1)) * 4, &value, 4);
     }
   }
@@ -113,7 +133,8 @@ void bend_cases(std::unique_ptr<Case<Desc>> (*draw)(uint64_t), size_t first) {
       Desc d = c->d;
       bend_descriptor(random, d, first);
       accepted += ask(ctx.get(), d) == DSA_OK ? 1 : 0;
-      ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed << " bend " << i << describe(d);
+      ASSERT_FALSE(::testing::Test::HasFailure())
+          << "seed " << seed << " bend " << i << describe(d);
     }
   }
   EXPECT_GT(accepted, 0u);
@@ -147,7 +168,8 @@ void random_bytes(int32_t kind, size_t first) {
       }
       std::memcpy(bytes + at, &t, sizeof t);
     }
-    d.struct_size = random.chance(0.97) ? uint32_t(sizeof d) : uint32_t(random.between(0, sizeof d));
+    d.struct_size =
+        random.chance(0.97) ? uint32_t(sizeof d) : uint32_t(random.between(0, sizeof d));
     d.kind = uint32_t(kind);
     ask(ctx.get(), d);
     ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed << describe(d);
@@ -287,8 +309,8 @@ Extents draw_extents(Random& random) {
 }  // namespace
 
 TEST(Fuzz, WorkspaceNeverShrinks) {
-  for (const int32_t operation : {DSA_OP_TOPK, DSA_OP_INDEXER, DSA_OP_INDEXER_TOPK,
-                                  DSA_OP_SPARSE_ATTN, DSA_OP_MERGE_LSE}) {
+  for (const int32_t operation :
+       {DSA_OP_TOPK, DSA_OP_INDEXER, DSA_OP_INDEXER_TOPK, DSA_OP_SPARSE_ATTN, DSA_OP_MERGE_LSE}) {
     for (const int32_t threads : {1, 4, 64}) {
       for (const Kernel& kernel : kernels_of(operation, threads)) {
         if (!kernel.usable) continue;

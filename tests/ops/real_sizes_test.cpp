@@ -56,9 +56,8 @@ void judge_attention(Call& call, dsa_sparse_attn_desc& d, int64_t rows, int64_t 
                      int64_t value_dim) {
   d.out = call.arena.output(DSA_BF16, {rows, heads, value_dim});
   d.lse = call.arena.output(DSA_F32, {rows, heads});
-  judge(DSA_OP_SPARSE_ATTN, call, d, [&](const Kernel& kernel) {
-    return oracle::check_sparse_attn(d, kernel.p_unit());
-  });
+  judge(DSA_OP_SPARSE_ATTN, call, d,
+        [&](const Kernel& kernel) { return oracle::check_sparse_attn(d, kernel.p_unit()); });
 }
 
 // DeepSeek-V3.2 on one of eight GPUs' share of heads: 576 / 512, k 2048.

@@ -63,13 +63,17 @@ IndexShape draw_index_keys(Random& random, Arena& arena, const Frame& f, int64_t
 // All inputs; `work` bounds T * Hi * Di * S.
 template <class Desc>
 IndexShape draw_index_inputs(Random& random, Arena& arena, const Frame& f, int64_t work, Desc& d) {
-  const int64_t heads = random.pick<int64_t>({1, 2, 3, 4, 5, 8, 15, 16, 17, 32, 64});
-  const int64_t dim =
+  int64_t heads = random.pick<int64_t>({1, 2, 3, 4, 5, 8, 15, 16, 17, 32, 64});
+  int64_t dim =
       random.chance(0.5) ? random.pick<int64_t>({8, 16, 32, 64, 128}) : random.between(1, 140);
+  if (random.chance(0.1)) {  // room for many keys
+    heads = random.between(1, 4);
+    dim = random.between(4, 16);
+  }
   const int64_t most = std::max<int64_t>(1, work / (heads * dim * std::max<int64_t>(f.rows, 1)));
-  int64_t keys = random.between(1, std::min<int64_t>(most, 400));
+  int64_t keys = random.between(1, std::min<int64_t>(most, random.chance(0.2) ? 5000 : 400));
   if (random.chance(0.03)) keys = 0;
-  // Half of the calls suits kernels that take bf16 alone.
+  // A third of the calls suits kernels that take bf16 alone.
   const bool bf16 = random.chance(0.35);
   const int32_t q_dtype = bf16 ? int32_t(DSA_BF16) : draw_key_dtype(random);
   const int32_t k_dtype = bf16 ? int32_t(DSA_BF16) : draw_key_dtype(random);

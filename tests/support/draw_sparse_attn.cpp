@@ -27,6 +27,11 @@ AttnShape draw_shape(Random& random) {
     return random.chance(0.5) ? random.pick<int64_t>({8, 16, 32, 64, 128}) : random.between(1, 150);
   };
   s.dim = dim();
+  if (random.chance(0.15)) {  // room for many keys: rows of several pieces
+    s.heads = s.bf16 ? 4 : random.between(1, 4);
+    s.dim = s.value_dim = random.between(4, 16);
+    return s;
+  }
   if (random.chance(0.3)) s.dim2 = random.chance(0.5) ? 64 : random.between(1, 70);
   s.value_dim = random.chance(0.5) ? s.dim : random.between(1, s.dim + 5);
   return s;
@@ -147,7 +152,7 @@ std::unique_ptr<SparseAttnCase> draw_sparse_attn(uint64_t seed) {
   const Frame f = draw_frame(random, arena, d);
   const int64_t cost = shape.heads * (shape.dim + shape.dim2 + shape.value_dim);
   const int64_t most = std::max<int64_t>(1, kWork / (cost * std::max<int64_t>(f.rows, 1)));
-  int64_t keys = random.between(1, std::min<int64_t>(most, 300));
+  int64_t keys = random.between(1, std::min<int64_t>(most, random.chance(0.3) ? 2500 : 300));
   if (random.chance(0.03)) keys = 0;
   draw_first(random, arena, f, shape, keys, d);
   if (random.chance(0.3)) {

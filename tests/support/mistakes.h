@@ -136,11 +136,12 @@ void expect_tensor_mistakes(dsa_ctx* ctx, const MakeCase<Desc>& make_case, const
         }
       }
     }
-    expect(DSA_ERROR_INVALID, {name + ".data is NULL"}, [](dsa_tensor& t) { t.data = nullptr; },
-           true);
+    expect(
+        DSA_ERROR_INVALID, {name + ".data is NULL"}, [](dsa_tensor& t) { t.data = nullptr; }, true);
     if (dtype_bytes(before.dtype) > 1) {
-      expect(DSA_ERROR_INVALID, {name + ".data is not aligned"},
-             [](dsa_tensor& t) { t.data = static_cast<char*>(t.data) + 1; }, true);
+      expect(
+          DSA_ERROR_INVALID, {name + ".data is not aligned"},
+          [](dsa_tensor& t) { t.data = static_cast<char*>(t.data) + 1; }, true);
     }
     if (field.kind == Field<Desc>::kRows || field.kind == Field<Desc>::kOutput) {
       const int64_t rows = before.shape[0];
@@ -163,7 +164,8 @@ void expect_header_mistakes(dsa_ctx* ctx, const MakeCase<Desc>& make_case, const
   for (const uint32_t wrong : {0u, 8u, size - 1, UINT32_MAX}) {
     SCOPED_TRACE("struct_size " + std::to_string(wrong));
     expect_mistake<Desc>(ctx, make_case,
-                         {[=](Desc& d) { d.struct_size = wrong; }, DSA_ERROR_STRUCT_SIZE,
+                         {[=](Desc& d) { d.struct_size = wrong; },
+                          DSA_ERROR_STRUCT_SIZE,
                           {op + ".struct_size is " + std::to_string(wrong), std::to_string(size)}});
   }
   for (int bit = 0; bit < 64; ++bit) {

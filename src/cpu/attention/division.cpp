@@ -98,8 +98,8 @@ AttnDivision attn_divide(const SparseAttnParams& p, int32_t lanes) {
   return d;
 }
 
-// A key costs about 0.03 ns an element of q and v on one core; a parallel region 5 to 10 us, and much
-// more where other work has the cores: a call under 24 us stays on one.
+// A key costs about 0.03 ns an element of q and v on one core; a parallel region 5 to 10 us, and
+// much more where other work has the cores: a call under 24 us stays on one.
 int32_t attn_choose_lanes(const SparseAttnParams& p, int32_t most) {
   double keys = 0;
   for (int32_t i = 0; i < p.scopes; ++i) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <new>
 
 #include "core/params.h"
@@ -215,10 +216,11 @@ double row_ns(const TopkParams& p) {
   return 100.0 + 0.3 * std::min(length, 2048.0) + 0.08 * length + 2.0 * selected;
 }
 
-// What a lane gets should be worth its share of a parallel region (3 to 5 us for 16 lanes whose
-// threads are awake).
+// A parallel region costs about 250 ns a lane where its threads are awake, so ns / lanes + 250
+// lanes is to be small; and what a lane gets should be worth waking it.
 int32_t choose_lanes(const TopkParams& p, int32_t most) {
-  const double lanes = double(p.rows.count) * row_ns(p) / 800.0;
+  const double ns = double(p.rows.count) * row_ns(p);
+  const double lanes = std::min(ns / 800.0, std::sqrt(ns / 250.0));
   return lanes < 2.0 ? 1 : int32_t(std::min<double>(most, lanes));
 }
 

@@ -214,9 +214,11 @@ typedef struct dsa_ctx_options {
   int32_t device_id;
   int32_t num_threads; /* 0: DSA_NUM_THREADS, else OMP_NUM_THREADS, else one per allowed physical
                           core of the NUMA node, within affinity mask and cgroup quota. With
-                          parallel_for: how many bodies can run at once */
+                          parallel_for: how many bodies can run at once. More than the node has:
+                          other nodes' cores, then hyperthreads */
   int32_t numa_node;   /* 0: the node nearest to the device, or to the caller; else node + 1 */
-  const uint64_t *cpu_mask; /* bit i of word w: CPU 64 w + i may be used. NULL: all of the caller's */
+  const uint64_t *cpu_mask; /* bit i of word w: CPU 64 w + i may be used, on any node unless
+                               numa_node says one. NULL: all of the caller's */
   uint64_t cpu_mask_words;
   dsa_parallel_for parallel_for; /* NULL: OpenMP threads (or serial where built without) */
   void *parallel_user;
@@ -693,9 +695,9 @@ typedef struct dsa_merge_lse_desc {
   uint32_t struct_size;
   uint32_t kind; /* DSA_OP_MERGE_LSE */
   uint64_t flags;
-  dsa_tensor partial_out; /* [P, T, H, Dv]  f32 f16 bf16; needed when out is given */
+  dsa_tensor partial_out; /* [P, T, H, Dv]  f32 f16 bf16; given when out is, and only then */
   dsa_tensor partial_lse; /* [P, T, H]  f32 */
-  dsa_tensor partial_max; /* [P, T, H]  f32; needed when max is given */
+  dsa_tensor partial_max; /* [P, T, H]  f32; given when max is, and only then */
   dsa_tensor sink;        /* [H]  f32 */
 
   dsa_tensor out; /* out: [T, H, Dv]  f32 f16 bf16 */

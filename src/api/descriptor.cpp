@@ -21,7 +21,6 @@ bool is_empty(const dsa_tensor& t) {
 
 void check_struct_size(const char* name, const void* object, uint32_t struct_size,
                        uint32_t known_size) {
-  if (!object) fail(DSA_ERROR_INVALID, "%s: the descriptor is NULL", name);
   if (struct_size < known_size || struct_size > kLargestStruct) {
     fail(DSA_ERROR_STRUCT_SIZE, "%s.struct_size is %u, this library's is %u", name, struct_size,
          known_size);

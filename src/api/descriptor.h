@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include "core/error.h"
 #include "core/tensor.h"
 
 namespace dsa {
@@ -30,7 +31,8 @@ void check_distinct(const char* op, std::initializer_list<NamedTensor> outputs,
 
 template <class Desc>
 void check_descriptor(const char* op, const Desc* desc, int32_t kind) {
-  check_struct_size(op, desc, desc ? desc->struct_size : 0, sizeof(Desc));
+  if (!desc) fail(DSA_ERROR_INVALID, "%s: the descriptor is NULL", op);
+  check_struct_size(op, desc, desc->struct_size, sizeof(Desc));
   check_kind(op, desc->kind, kind);
 }
 

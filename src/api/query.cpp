@@ -89,7 +89,8 @@ const char* dsa_plan_refused(const dsa_plan* plan, int32_t i) {
 dsa_status dsa_kernel_get(dsa_ctx* ctx, int32_t i, dsa_kernel_info* info) {
   return guarded([&] {
     if (!ctx) fail(DSA_ERROR_INVALID, "kernel_get: ctx is NULL");
-    check_struct_size("kernel_info", info, info ? info->struct_size : 0, sizeof(dsa_kernel_info));
+    if (!info) fail(DSA_ERROR_INVALID, "kernel_get: info is NULL");
+    check_struct_size("kernel_info", info, info->struct_size, sizeof(dsa_kernel_info));
     if (i < 0 || static_cast<size_t>(i) >= ctx->kernels.size()) {
       fail(DSA_ERROR_INVALID, "kernel_get: i is %d, there are %zu kernels", i, ctx->kernels.size());
     }

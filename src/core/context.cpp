@@ -50,6 +50,7 @@ CpuChoice choose(const dsa_ctx_options& options, const Environment& environment)
   request.numa_node = options.numa_node;
   request.cpu_mask = options.cpu_mask;
   request.cpu_mask_words = options.cpu_mask_words;
+  request.openmp = !options.parallel_for;
   return choose_cpus(request);
 }
 

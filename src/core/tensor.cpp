@@ -93,6 +93,8 @@ void check_tensor(const TensorRule& rule, const dsa_tensor& t, int32_t min_ndim,
     fail(DSA_ERROR_INVALID, "%s.%s.reserved must be zero", op, field);
   }
   const int32_t bytes = element_bytes(t.dtype);
+  if (bytes == 0)
+    fail(DSA_ERROR_INTERNAL, "%s.%s: no element size for dtype %d", op, field, t.dtype);
   bool empty = false;
   int64_t span = bytes;
   for (int32_t i = 0; i < t.ndim; ++i) {

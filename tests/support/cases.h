@@ -30,6 +30,12 @@ std::unique_ptr<IndexerTopkCase> draw_indexer_topk(uint64_t seed);
 std::unique_ptr<SparseAttnCase> draw_sparse_attn(uint64_t seed);
 std::unique_ptr<MergeLseCase> draw_merge_lse(uint64_t seed);
 
+// Calls with so much work that kernels divide it between threads.
+std::unique_ptr<TopkCase> draw_large_topk(uint64_t seed);
+std::unique_ptr<IndexerCase> draw_large_indexer(uint64_t seed);
+std::unique_ptr<IndexerTopkCase> draw_large_indexer_topk(uint64_t seed);
+std::unique_ptr<SparseAttnCase> draw_large_sparse_attn(uint64_t seed);
+
 inline double guard_share(uint64_t seed) { return seed % 3 == 0 ? 0.8 : 0.0; }
 
 // All fields that are not zero, for failure messages.

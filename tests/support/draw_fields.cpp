@@ -32,7 +32,7 @@ dsa_tensor draw_table(Random& random, Arena& arena, int64_t batch, int64_t per_r
   size_t next = 0;
   each_element(table, [&](char* at, const int64_t*) {
     int32_t page = pages.empty() ? 0 : pages[next++ % pages.size()];
-    if (random.chance(wild)) page = random.integer(-1, cache_pages, 1.0);
+    if (random.chance(wild)) page = random.integer(-1, cache_pages - 1, 1.0);
     store_i32(at, page);
   });
   return table;

@@ -72,6 +72,7 @@ IndexShape draw_index_inputs(Random& random, Arena& arena, const Frame& f, int64
   }
   const int64_t most = std::max<int64_t>(1, work / (heads * dim * std::max<int64_t>(f.rows, 1)));
   int64_t keys = random.between(1, std::min<int64_t>(most, random.chance(0.2) ? 5000 : 400));
+  if (work >= 1000000) keys = std::min<int64_t>(most, 6000);
   if (random.chance(0.03)) keys = 0;
   // A third of the calls suits kernels that take bf16 alone.
   const bool bf16 = random.chance(0.35);

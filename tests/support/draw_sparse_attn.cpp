@@ -9,7 +9,9 @@
 namespace support {
 namespace {
 
-constexpr int64_t kWork = 200000;  // multiply-adds of a case
+// Multiply-adds of a case.
+constexpr int64_t kWork = 200000;
+constexpr int64_t kLargeWork = 6000000;
 
 AttnShape draw_shape(Random& random) {
   AttnShape s{};
@@ -140,9 +142,7 @@ void draw_queries(Random& random, Arena& arena, const Frame& f, const AttnShape&
   }
 }
 
-}  // namespace
-
-std::unique_ptr<SparseAttnCase> draw_sparse_attn(uint64_t seed) {
+std::unique_ptr<SparseAttnCase> draw(uint64_t seed, int64_t work) {
   auto c = std::make_unique<SparseAttnCase>(seed, guard_share(seed));
   Random& random = c->random;
   Arena& arena = c->arena;
@@ -151,8 +151,9 @@ std::unique_ptr<SparseAttnCase> draw_sparse_attn(uint64_t seed) {
   const AttnShape shape = draw_shape(random);
   const Frame f = draw_frame(random, arena, d);
   const int64_t cost = shape.heads * (shape.dim + shape.dim2 + shape.value_dim);
-  const int64_t most = std::max<int64_t>(1, kWork / (cost * std::max<int64_t>(f.rows, 1)));
+  const int64_t most = std::max<int64_t>(1, work / (cost * std::max<int64_t>(f.rows, 1)));
   int64_t keys = random.between(1, std::min<int64_t>(most, random.chance(0.3) ? 2500 : 300));
+  if (work == kLargeWork) keys = std::min<int64_t>(most, random.between(300, 3000));
   if (random.chance(0.03)) keys = 0;
   draw_first(random, arena, f, shape, keys, d);
   if (random.chance(0.3)) {
@@ -171,6 +172,13 @@ std::unique_ptr<SparseAttnCase> draw_sparse_attn(uint64_t seed) {
   }
   if (random.chance(0.4)) d.max = arena.output(DSA_F32, row_shape(random, f, {shape.heads}));
   return c;
+}
+
+}  // namespace
+
+std::unique_ptr<SparseAttnCase> draw_sparse_attn(uint64_t seed) { return draw(seed, kWork); }
+std::unique_ptr<SparseAttnCase> draw_large_sparse_attn(uint64_t seed) {
+  return draw(seed, kLargeWork);
 }
 
 }  // namespace support

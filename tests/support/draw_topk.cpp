@@ -38,9 +38,7 @@ void fill_scores(Random& random, const dsa_tensor& scores) {
   });
 }
 
-}  // namespace
-
-std::unique_ptr<TopkCase> draw_topk(uint64_t seed) {
+std::unique_ptr<TopkCase> draw(uint64_t seed, bool large) {
   auto c = std::make_unique<TopkCase>(seed, guard_share(seed));
   Random& random = c->random;
   Arena& arena = c->arena;
@@ -50,6 +48,8 @@ std::unique_ptr<TopkCase> draw_topk(uint64_t seed) {
   int64_t columns = random.between(1, 300);
   if (random.chance(0.04)) columns = 0;
   if (random.chance(0.15)) columns = random.between(300, 6000);
+  if (random.chance(0.02)) columns = random.between(6000, 90000);
+  if (large) columns = random.between(6000, 150000);
   const int32_t dtype = draw_float(random);
   d.scores = arena.input(dtype, row_shape(random, f, {columns}), {.broadcast = true});
   fill_scores(random, d.scores);
@@ -69,7 +69,17 @@ std::unique_ptr<TopkCase> draw_topk(uint64_t seed) {
   }
   draw_select(random, arena, f, columns, page, dtype, d);
   if (f.batch > 1) d.batch = f.batch;
+  if (large && random.chance(0.7)) {
+    // A k that leaves long rows divided.
+    const int32_t k = int32_t(random.between(1, columns / 16));
+    if (k < d.k) d.k = k;
+  }
   return c;
 }
+
+}  // namespace
+
+std::unique_ptr<TopkCase> draw_topk(uint64_t seed) { return draw(seed, false); }
+std::unique_ptr<TopkCase> draw_large_topk(uint64_t seed) { return draw(seed, true); }
 
 }  // namespace support

@@ -1,0 +1,118 @@
+// Large random calls: kernels divide them between threads. The result of four threads is the
+// oracle's, and the same bits come from one thread and from tasks that run last to first.
+#include <gtest/gtest.h>
+
+#include "oracle/attention.h"
+#include "oracle/indexer.h"
+#include "oracle/indexer_topk.h"
+#include "oracle/topk.h"
+#include "support/every_kernel.h"
+#include "support/poison.h"
+
+using namespace support;
+
+namespace {
+
+// Counts what was handed out, and runs it last to first.
+void backwards(void* most, int64_t count, dsa_parallel_body body, void* arg) {
+  int64_t& seen = *static_cast<int64_t*>(most);
+  seen = std::max(seen, count);
+  for (int64_t i = count - 1; i >= 0; --i) body(arg, i);
+}
+
+Context make_backwards_context(const std::string& glob, int64_t* most) {
+  dsa_ctx_options options{};
+  options.struct_size = sizeof options;
+  options.num_threads = 3;
+  options.parallel_for = backwards;
+  options.parallel_user = most;
+  setenv("DSA_KERNEL", glob.c_str(), 1);
+  dsa_ctx* ctx = nullptr;
+  dsa_ctx_create(&options, &ctx);
+  unsetenv("DSA_KERNEL");
+  return Context(ctx);
+}
+
+template <class Desc>
+bool one_answer(const Desc& d) {
+  if constexpr (requires { d.ties; }) return d.ties != DSA_TIES_ANY;
+  return true;
+}
+
+template <class Draw, class Check>
+void judge_divided(int32_t operation, Draw&& draw, Check&& check) {
+  const SeedRange range(40);
+  for (const Kernel& kernel : kernels_of(operation)) {
+    if (!kernel.usable) continue;
+    const Context four = make_context(kernel.name, 4);
+    int64_t most = 0;
+    const Context reversed = make_backwards_context(kernel.name, &most);
+    uint64_t divided = 0, ran = 0;
+    const double end = now() + range.seconds * 0.25;
+    for (uint64_t seed = range.first; seed < range.first + range.count && now() < end; ++seed) {
+      const auto c = draw(seed);
+      if (dsa_supports(kernel.ctx.get(), &c->d) != DSA_OK) continue;
+      const std::string context = kernel.name + " seed " + std::to_string(seed) + describe(c->d);
+      ASSERT_EQ(run(four.get(), c->d), DSA_OK) << context << dsa_last_error();
+      ASSERT_EQ(check(c->d, kernel), "") << context;
+      ASSERT_EQ(c->arena.check_gaps(), "") << context;
+      ++ran;
+      if (!one_answer(c->d)) continue;
+      const std::vector<unsigned char> first = c->arena.output_bytes();
+      c->arena.reset_outputs();
+      ASSERT_EQ(run(kernel.ctx.get(), c->d), DSA_OK) << context << dsa_last_error();
+      ASSERT_TRUE(c->arena.output_bytes() == first) << context << "\none thread";
+      c->arena.reset_outputs();
+      most = 0;
+      ASSERT_EQ(run(reversed.get(), c->d), DSA_OK) << context << dsa_last_error();
+      ASSERT_TRUE(c->arena.output_bytes() == first) << context << "\ntasks backwards";
+      divided += most > 1 ? 1 : 0;
+    }
+    std::printf("[  JUDGED  ] %s: %llu calls, %llu divided\n", kernel.name.c_str(),
+                static_cast<unsigned long long>(ran), static_cast<unsigned long long>(divided));
+    ASSERT_GT(divided, 0u) << kernel.name;
+  }
+}
+
+TEST(Divided, Topk) {
+  judge_divided(DSA_OP_TOPK, draw_large_topk,
+                [](const dsa_topk_desc& d, const Kernel&) { return oracle::check_topk(d); });
+}
+
+TEST(Divided, Indexer) {
+  judge_divided(
+      DSA_OP_INDEXER,
+      [](uint64_t seed) {
+        auto c = draw_large_indexer(seed);
+        c->d.flags &= ~uint64_t(DSA_KEEP_INVISIBLE);
+        poison_unread(c->d);
+        return c;
+      },
+      [](const dsa_indexer_desc& d, const Kernel&) { return oracle::check_indexer(d, 0); });
+}
+
+TEST(Divided, IndexerTopk) {
+  judge_divided(
+      DSA_OP_INDEXER_TOPK,
+      [](uint64_t seed) {
+        auto c = draw_large_indexer_topk(seed);
+        poison_unread(c->d);
+        return c;
+      },
+      [](const dsa_indexer_topk_desc& d, const Kernel&) { return oracle::check_indexer_topk(d); });
+}
+
+TEST(Divided, SparseAttn) {
+  judge_divided(
+      DSA_OP_SPARSE_ATTN,
+      [](uint64_t seed) {
+        auto c = draw_large_sparse_attn(seed);
+        poison_unread(c->d);
+        return c;
+      },
+      [](const dsa_sparse_attn_desc& d, const Kernel& kernel) {
+        return oracle::check_sparse_attn(d, kernel.p_unit());
+      });
+}
+
+}  // namespace

@@ -10,6 +10,8 @@ option(DSA_EXAMPLES "Build the examples" ${PROJECT_IS_TOP_LEVEL})
 option(DSA_INSTALL "Make the install rules" ${PROJECT_IS_TOP_LEVEL})
 option(DSA_EMULATED_TESTS "Also link all unit and operation tests into one program, which can run \
 in the emulator when everything is static" OFF)
+option(DSA_CUDA "Build the CUDA module libdsa-cuda.so" OFF)
+set(DSA_CUDA_ARCHITECTURES 80-real 90a-real CACHE STRING "GPUs to compile the CUDA module for")
 set(DSA_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
 
 if(PROJECT_IS_TOP_LEVEL)
@@ -25,6 +27,7 @@ if(PROJECT_IS_TOP_LEVEL)
   if(DSA_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
     set(CMAKE_CXX_COMPILER_LAUNCHER ${DSA_CCACHE})
     set(CMAKE_C_COMPILER_LAUNCHER ${DSA_CCACHE})
+    set(CMAKE_CUDA_COMPILER_LAUNCHER ${DSA_CCACHE})
   endif()
 endif()
 
@@ -41,13 +44,14 @@ else()
 endif()
 
 # Multiply-adds are written where they are meant: the same bits from every compiler.
-add_compile_options(-Wall -Wextra -ffp-contract=off -fno-math-errno)
+add_compile_options(
+  "$<$<COMPILE_LANGUAGE:C,CXX>:-Wall;-Wextra;-ffp-contract=off;-fno-math-errno>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # Says of "text" + std::string that it copies onto itself (GCC bug 105651).
   add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)
 endif()
 if(DSA_WERROR)
-  add_compile_options(-Werror)
+  add_compile_options("$<IF:$<COMPILE_LANGUAGE:CUDA>,-Werror=all-warnings,-Werror>")
 endif()
 if(DSA_SANITIZE)
   add_compile_options(-fsanitize=${DSA_SANITIZE} -fno-sanitize-recover=all

@@ -207,11 +207,17 @@ typedef void (*dsa_release)(void *user, void *memory, uint64_t bytes);
 /* level: 0 error, 1 warning, 2 information, 3 detail. The message has no line end. */
 typedef void (*dsa_log)(void *user, int32_t level, const char *message);
 
+enum {                          /* flags of dsa_ctx_options */
+  DSA_CTX_DEVICE_OPTIONAL = 1 << 0 /* without a CUDA module, driver or device the context is made
+                                      all the same, for the CPU; its CUDA kernels are listed as
+                                      not usable, with the reason (since 0.2) */
+};
+
 typedef struct dsa_ctx_options {
   uint32_t struct_size; /* sizeof(dsa_ctx_options) */
-  uint32_t flags;       /* none defined: 0 */
+  uint32_t flags;       /* DSA_CTX_... */
   int32_t device;       /* 0 or DSA_DEVICE_CPU: CPU only; DSA_DEVICE_CUDA: and a CUDA device */
-  int32_t device_id;
+  int32_t device_id;    /* the CUDA device's number, as cudaSetDevice takes it */
   int32_t num_threads; /* 0: DSA_NUM_THREADS, else OMP_NUM_THREADS, else one per allowed physical
                           core of the NUMA node, within affinity mask and cgroup quota. With
                           parallel_for: how many bodies can run at once. More than the node has:

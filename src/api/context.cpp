@@ -49,16 +49,17 @@ dsa_status dsa_ctx_create(const dsa_ctx_options* given_options, dsa_ctx** out) {
                         sizeof(dsa_ctx_options));
       options = *given_options;
     }
-    if (options.flags != 0) {
-      fail(DSA_ERROR_INVALID, "ctx_options.flags is 0x%x, none is defined", options.flags);
+    if ((options.flags & ~uint32_t{DSA_CTX_DEVICE_OPTIONAL}) != 0) {
+      fail(DSA_ERROR_INVALID, "ctx_options.flags is 0x%x, unknown bits 0x%x", options.flags,
+           options.flags & ~uint32_t{DSA_CTX_DEVICE_OPTIONAL});
     }
-    if (options.device == DSA_DEVICE_CUDA) {
-      fail(DSA_ERROR_NO_BACKEND,
-           "ctx_options.device is 2 (CUDA): this version has the CPU backend only");
-    }
-    if (options.device != 0 && options.device != DSA_DEVICE_CPU) {
+    if (options.device != 0 && options.device != DSA_DEVICE_CPU &&
+        options.device != DSA_DEVICE_CUDA) {
       fail(DSA_ERROR_INVALID, "ctx_options.device is %d, must be 0 or 1 (CPU) or 2 (CUDA)",
            options.device);
+    }
+    if (options.device_id < 0) {
+      fail(DSA_ERROR_INVALID, "ctx_options.device_id is %d, must be >= 0", options.device_id);
     }
     if (options.num_threads < 0 || options.num_threads > 65536) {
       fail(DSA_ERROR_INVALID, "ctx_options.num_threads is %d, must be 0 to 65536",

@@ -5,10 +5,10 @@
 namespace dsa {
 namespace {
 
-void check_exec(const dsa_exec& exec) {
+void check_exec(const dsa_exec& exec, const CallDevice& device) {
   check_struct_size("exec", &exec, exec.struct_size, sizeof(dsa_exec));
   if (exec.flags != 0) fail(DSA_ERROR_INVALID, "exec.flags is 0x%x, none is defined", exec.flags);
-  if (exec.stream) {
+  if (exec.stream && device.type != DSA_DEVICE_CUDA) {
     fail(DSA_ERROR_INVALID, "exec.stream is %p, must be NULL for CPU tensors", exec.stream);
   }
   if (!exec.workspace && exec.workspace_size != 0) {
@@ -21,30 +21,48 @@ void check_exec(const dsa_exec& exec) {
   }
 }
 
-const Kernel& planned_kernel(const dsa_ctx& ctx, const dsa_plan& plan, int32_t operation,
-                             const void* params) {
+const Kernel& planned_kernel(const dsa_ctx& ctx, const dsa_plan& plan, const Call& call) {
+  const Kernel& kernel = *plan.kernel;
   if (plan.ctx != &ctx) fail(DSA_ERROR_INVALID, "exec.plan was made by another context");
-  if (plan.kernel->operation != operation) {
-    fail(DSA_ERROR_INVALID, "exec.plan is for operation %d, the call is %d", plan.kernel->operation,
-         operation);
+  if (kernel.operation != call.operation) {
+    fail(DSA_ERROR_INVALID, "exec.plan is for operation %d, the call is %d", kernel.operation,
+         call.operation);
   }
-  if (const char* reason = plan.kernel->refuse(params)) {
-    fail(DSA_ERROR_INVALID, "exec.plan: %s refuses this call: %s", plan.kernel->name, reason);
+  if (kernel.device != call.device.type) {
+    fail(DSA_ERROR_INVALID, "exec.plan is for device %d, the call's tensors are on %d",
+         kernel.device, call.device.type);
   }
-  return *plan.kernel;
+  if (const char* reason = kernel.refuse(call.params)) {
+    fail(DSA_ERROR_INVALID, "exec.plan: %s refuses this call: %s", kernel.name, reason);
+  }
+  return kernel;
 }
 
 }  // namespace
 
-const Kernel& pick_kernel(const dsa_ctx& ctx, int32_t operation, const void* params,
-                          std::vector<std::string>* refused) {
+void check_device(const dsa_ctx& ctx, const char* op, const CallDevice& device) {
+  if (device.type != DSA_DEVICE_CUDA) return;
+  const DeviceInfo* own = ctx.device();
+  if (!own) {
+    fail(DSA_ERROR_NO_BACKEND, "%s.%s.device is 2 (CUDA), but the context has no CUDA device%s%s",
+         op, device.field, ctx.cuda_missing.empty() ? "" : ": ", ctx.cuda_missing.c_str());
+  }
+  if (own->id != device.id) {
+    fail(DSA_ERROR_INVALID, "%s.%s.device_id is %d, the context's device is %d", op, device.field,
+         device.id, own->id);
+  }
+}
+
+const Kernel& pick_kernel(const dsa_ctx& ctx, const Call& call, std::vector<std::string>* refused) {
+  // Where no tensor says otherwise the call is the CPU's.
+  const int32_t device = call.device.type == 0 ? DSA_DEVICE_CPU : call.device.type;
   const Kernel* picked = nullptr;
   const char* last_name = "no kernel";
   std::string last_reason = "this build has none";
   for (const KernelState& state : ctx.kernels) {
-    if (state.kernel->operation != operation) continue;
+    if (state.kernel->operation != call.operation || state.kernel->device != device) continue;
     const char* reason = state.reason.c_str();
-    if (state.reason.empty()) reason = state.kernel->refuse(params);
+    if (state.reason.empty()) reason = state.kernel->refuse(call.params);
     if (!reason || !*reason) {
       picked = state.kernel;
       break;
@@ -60,31 +78,37 @@ const Kernel& pick_kernel(const dsa_ctx& ctx, int32_t operation, const void* par
   return *picked;
 }
 
-void launch(dsa_ctx& ctx, int32_t operation, const void* params, const dsa_exec* exec) {
-  if (exec) check_exec(*exec);
-  if (!params) return;  // no query rows: nothing to do
-  const Kernel& kernel = exec && exec->plan ? planned_kernel(ctx, *exec->plan, operation, params)
-                                            : pick_kernel(ctx, operation, params);
-  const uint64_t needed = kernel.workspace(params, ctx.parallel.max_lanes());
+void launch(dsa_ctx& ctx, const Call& call, const dsa_exec* exec) {
+  if (exec) check_exec(*exec, call.device);
+  if (!call.params) return;  // no query rows: nothing to do
+  const Kernel& kernel =
+      exec && exec->plan ? planned_kernel(ctx, *exec->plan, call) : pick_kernel(ctx, call);
+  const int32_t lanes = ctx.lanes_of(kernel);
+  const uint64_t needed = kernel.workspace(call.params, lanes);
   if (ctx.log.dispatch()) {
     ctx.log.write(2, "dispatch: %s, workspace %" PRIu64 " bytes, at most %d lanes", kernel.name,
-                  needed, ctx.parallel.max_lanes());
+                  needed, lanes);
   }
   Run run;
   run.parallel = &ctx.parallel;
-  if (exec) run.parallel_user = exec->parallel_user;
-  if (exec && exec->workspace) {
-    if (exec->workspace_size < needed) {
-      fail(DSA_ERROR_WORKSPACE, "exec.workspace_size is %" PRIu64 ", %s needs %" PRIu64,
-           exec->workspace_size, kernel.name, needed);
-    }
+  if (exec) {
+    run.parallel_user = exec->parallel_user;
+    run.stream = exec->stream;
     run.workspace = static_cast<char*>(exec->workspace);
-    kernel.launch(params, run);
-    return;
   }
-  const WorkspacePool::Lease lease(ctx.workspaces, needed);
-  run.workspace = lease.data();
-  kernel.launch(params, run);
+  if (run.workspace && exec->workspace_size < needed) {
+    fail(DSA_ERROR_WORKSPACE, "exec.workspace_size is %" PRIu64 ", %s needs %" PRIu64,
+         exec->workspace_size, kernel.name, needed);
+  }
+  if (kernel.device == DSA_DEVICE_CUDA) {
+    ctx.cuda->launch(kernel, call.params, run, needed);
+  } else if (run.workspace) {
+    kernel.launch(call.params, run);
+  } else {
+    const WorkspacePool::Lease lease(ctx.workspaces, needed);
+    run.workspace = lease.data();
+    kernel.launch(call.params, run);
+  }
 }
 
 }  // namespace dsa

@@ -8,13 +8,23 @@
 
 namespace dsa {
 
+// A call whose parameters are checked.
+struct Call {
+  int32_t operation;
+  CallDevice device;
+  const void* params;  // nullptr: no query rows, nothing to do
+};
+
+// Throws unless the context has the call's device.
+void check_device(const dsa_ctx& ctx, const char* op, const CallDevice& device);
+
 // The best usable kernel that does not refuse; throws DSA_ERROR_UNSUPPORTED with the reasons.
 // `refused` (optional) collects "name: reason".
-const Kernel& pick_kernel(const dsa_ctx& ctx, int32_t operation, const void* params,
+const Kernel& pick_kernel(const dsa_ctx& ctx, const Call& call,
                           std::vector<std::string>* refused = nullptr);
 
 // Checks exec, takes its plan's kernel or picks one, finds workspace, launches.
-void launch(dsa_ctx& ctx, int32_t operation, const void* params, const dsa_exec* exec);
+void launch(dsa_ctx& ctx, const Call& call, const dsa_exec* exec);
 
 // An operation's entry point: validate, pick, run.
 template <class Desc>
@@ -23,8 +33,10 @@ dsa_status run_operation(dsa_ctx* ctx, const char* op, int32_t kind, const Desc*
   return guarded([&] {
     if (!ctx) fail(DSA_ERROR_INVALID, "%s: ctx is NULL", op);
     check_descriptor(op, desc, kind);
-    const auto params = make_params(*desc, {.needs_data = true});
-    launch(*ctx, kind, query_rows(params) > 0 ? &params : nullptr, exec);
+    CallDevice device;
+    const auto params = make_params(*desc, {.needs_data = true, .device = &device});
+    check_device(*ctx, op, device);
+    launch(*ctx, {kind, device, query_rows(params) > 0 ? &params : nullptr}, exec);
   });
 }
 

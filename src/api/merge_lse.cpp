@@ -20,7 +20,8 @@ RowTensor first_part(const TensorRule& rule, const dsa_tensor& t, int32_t inner,
     part.stride[i] = t.stride[i + 1];
   }
   // With no parts there is no data, and none is read.
-  return row_tensor(rule, part, inner, rows, {.needs_data = call.needs_data && parts > 0});
+  return row_tensor(rule, part, inner, rows,
+                    {.needs_data = call.needs_data && parts > 0, .device = call.device});
 }
 
 }  // namespace

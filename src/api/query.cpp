@@ -9,31 +9,33 @@ namespace dsa {
 namespace {
 
 // Makes the parameters of any descriptor (contents of tensors are not read) and hands them to
-// f(operation, params).
+// f(call).
 template <class Desc, class F>
-void with_typed(const char* op, int32_t kind, const void* desc, F&& f) {
+void with_typed(const dsa_ctx& ctx, const char* op, int32_t kind, const void* desc, F&& f) {
   const Desc* typed = static_cast<const Desc*>(desc);
   check_descriptor(op, typed, kind);
-  const auto params = make_params(*typed, {.needs_data = false});
-  f(kind, static_cast<const void*>(&params));
+  CallDevice device;
+  const auto params = make_params(*typed, {.needs_data = false, .device = &device});
+  check_device(ctx, op, device);
+  f(Call{kind, device, &params});
 }
 
 template <class F>
-void with_params(const void* desc, F&& f) {
+void with_params(const dsa_ctx& ctx, const void* desc, F&& f) {
   if (!desc) fail(DSA_ERROR_INVALID, "the descriptor is NULL");
   uint32_t head[2];  // struct_size, kind
   std::memcpy(head, desc, sizeof head);
   switch (head[1]) {
     case DSA_OP_INDEXER:
-      return with_typed<dsa_indexer_desc>("indexer", DSA_OP_INDEXER, desc, f);
+      return with_typed<dsa_indexer_desc>(ctx, "indexer", DSA_OP_INDEXER, desc, f);
     case DSA_OP_TOPK:
-      return with_typed<dsa_topk_desc>("topk", DSA_OP_TOPK, desc, f);
+      return with_typed<dsa_topk_desc>(ctx, "topk", DSA_OP_TOPK, desc, f);
     case DSA_OP_INDEXER_TOPK:
-      return with_typed<dsa_indexer_topk_desc>("indexer_topk", DSA_OP_INDEXER_TOPK, desc, f);
+      return with_typed<dsa_indexer_topk_desc>(ctx, "indexer_topk", DSA_OP_INDEXER_TOPK, desc, f);
     case DSA_OP_SPARSE_ATTN:
-      return with_typed<dsa_sparse_attn_desc>("sparse_attn", DSA_OP_SPARSE_ATTN, desc, f);
+      return with_typed<dsa_sparse_attn_desc>(ctx, "sparse_attn", DSA_OP_SPARSE_ATTN, desc, f);
     case DSA_OP_MERGE_LSE:
-      return with_typed<dsa_merge_lse_desc>("merge_lse", DSA_OP_MERGE_LSE, desc, f);
+      return with_typed<dsa_merge_lse_desc>(ctx, "merge_lse", DSA_OP_MERGE_LSE, desc, f);
     case DSA_OP_FORWARD:
       fail(DSA_ERROR_UNSUPPORTED,
            "forward: reserved in this version; call dsa_indexer_topk and dsa_sparse_attn");
@@ -50,7 +52,7 @@ using namespace dsa;
 dsa_status dsa_supports(dsa_ctx* ctx, const void* desc) {
   return guarded([&] {
     if (!ctx) fail(DSA_ERROR_INVALID, "supports: ctx is NULL");
-    with_params(desc, [&](int32_t op, const void* params) { pick_kernel(*ctx, op, params); });
+    with_params(*ctx, desc, [&](const Call& call) { pick_kernel(*ctx, call); });
   });
 }
 
@@ -58,8 +60,9 @@ dsa_status dsa_workspace_size(dsa_ctx* ctx, const void* desc, uint64_t* bytes) {
   return guarded([&] {
     if (!ctx) fail(DSA_ERROR_INVALID, "workspace_size: ctx is NULL");
     if (!bytes) fail(DSA_ERROR_INVALID, "workspace_size: bytes is NULL");
-    with_params(desc, [&](int32_t op, const void* params) {
-      *bytes = pick_kernel(*ctx, op, params).workspace(params, ctx->parallel.max_lanes());
+    with_params(*ctx, desc, [&](const Call& call) {
+      const Kernel& kernel = pick_kernel(*ctx, call);
+      *bytes = kernel.workspace(call.params, ctx->lanes_of(kernel));
     });
   });
 }
@@ -68,10 +71,10 @@ dsa_status dsa_plan_create(dsa_ctx* ctx, const void* desc, dsa_plan** out) {
   return guarded([&] {
     if (!ctx) fail(DSA_ERROR_INVALID, "plan_create: ctx is NULL");
     if (!out) fail(DSA_ERROR_INVALID, "plan_create: out is NULL");
-    with_params(desc, [&](int32_t op, const void* params) {
+    with_params(*ctx, desc, [&](const Call& call) {
       auto plan = std::make_unique<dsa_plan>();
       plan->ctx = ctx;
-      plan->kernel = &pick_kernel(*ctx, op, params, &plan->refused);
+      plan->kernel = &pick_kernel(*ctx, call, &plan->refused);
       *out = plan.release();
     });
   });

@@ -54,24 +54,32 @@ CpuChoice choose(const dsa_ctx_options& options, const Environment& environment)
   return choose_cpus(request);
 }
 
-std::vector<KernelState> judge_kernels(const Environment& environment, CpuTier tier) {
-  std::vector<KernelState> states;
-  const KernelList list = all_kernels();
-  for (int32_t i = 0; i < list.size; ++i) {
-    KernelState state{list.data[i], ""};
-    const Kernel& kernel = *state.kernel;
-    if (kernel.tier > cpu::detect_isa().tier) {
-      state.reason =
-          std::string("needs tier ") + cpu::tier_name(kernel.tier) + ": " + cpu::detect_isa().limit;
-    } else if (kernel.tier > tier) {
-      state.reason = "above the tier set by DSA_CPU_ISA";
-    } else if (!environment.kernel_glob.empty() &&
-               fnmatch(environment.kernel_glob.c_str(), kernel.name, 0) != 0) {
-      state.reason = "does not match DSA_KERNEL";
+// Why a context cannot use a kernel; "" when it can.
+std::string refusal(const dsa_ctx& ctx, const Kernel& kernel) {
+  if (kernel.device == DSA_DEVICE_CUDA) {
+    const DeviceInfo* device = ctx.device();
+    if (!device) return ctx.cuda_missing;
+    const int32_t found = device->compute_capability;
+    if (found < kernel.min_capability ||
+        (kernel.max_capability != 0 && found > kernel.max_capability)) {
+      const auto number = [](int32_t capability) {
+        return std::to_string(capability / 10) + "." + std::to_string(capability % 10);
+      };
+      return "needs compute capability " + number(kernel.min_capability) +
+             (kernel.max_capability != 0 ? " to " + number(kernel.max_capability) : " or later") +
+             ", the device has " + number(found);
     }
-    states.push_back(std::move(state));
+  } else if (kernel.tier > cpu::detect_isa().tier) {
+    return std::string("needs tier ") + cpu::tier_name(kernel.tier) + ": " +
+           cpu::detect_isa().limit;
+  } else if (kernel.tier > ctx.tier) {
+    return "above the tier set by DSA_CPU_ISA";
   }
-  return states;
+  const std::string& glob = ctx.environment.kernel_glob;
+  if (!glob.empty() && fnmatch(glob.c_str(), kernel.name, 0) != 0) {
+    return "does not match DSA_KERNEL";
+  }
+  return "";
 }
 
 }  // namespace
@@ -94,11 +102,38 @@ dsa_ctx::dsa_ctx(const dsa_ctx_options& options)
       tier(dsa::allowed_tier(environment, tier_why)),
       cpus(dsa::choose(options, environment)),
       parallel(cpus.threads, options.parallel_for, options.parallel_user),
-      workspaces(options.allocate, options.release, options.allocator_user),
-      kernels(dsa::judge_kernels(environment, tier)) {
+      workspaces(options.allocate, options.release, options.allocator_user) {
   if (cpus.narrow) parallel.bind_workers_to(&cpus.cpus, sizeof cpus.cpus);
   if (log.context()) {
     log.write(2, "context: tier %s (%s), %d threads (%s)", dsa::cpu::tier_name(tier),
               tier_why.c_str(), cpus.threads, cpus.why.c_str());
   }
+  if (options.device == DSA_DEVICE_CUDA) open_device(options);
+  judge_kernels();
+}
+
+void dsa_ctx::open_device(const dsa_ctx_options& options) {
+  try {
+    cuda = dsa::CudaModule::find(options.module_path, environment.backend_path);
+    cuda->open(options.device_id);
+    if (log.context()) {
+      log.write(2, "context: CUDA device %d, %s, module %s", options.device_id, cuda->info().name,
+                cuda->path().c_str());
+    }
+  } catch (const dsa::Error& error) {
+    if (!(options.flags & DSA_CTX_DEVICE_OPTIONAL)) throw;
+    cuda_missing = error.text;
+    if (log.context()) log.write(1, "context: %s", error.text);
+  }
+}
+
+void dsa_ctx::judge_kernels() {
+  const auto judge = [this](dsa::KernelList list) {
+    for (int32_t i = 0; i < list.size; ++i) {
+      kernels.push_back({list.data[i], dsa::refusal(*this, *list.data[i])});
+      if (kernels.back().reason.empty() && list.data[i]->load) cuda->load(*list.data[i]);
+    }
+  };
+  judge(dsa::cpu_kernels());
+  if (cuda) judge(cuda->kernels());
 }

@@ -1,9 +1,11 @@
 // A context: the CPU's tier, threads and scratch memory, settings, and the kernels they allow.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "core/cuda_module.h"
 #include "core/kernel.h"
 #include "core/log.h"
 #include "core/parallel.h"
@@ -39,7 +41,22 @@ struct dsa_ctx {
   dsa::CpuChoice cpus;
   dsa::Parallel parallel;
   dsa::WorkspacePool workspaces;
+  std::unique_ptr<dsa::CudaModule> cuda;  // nullptr: CPU only
+  std::string cuda_missing;               // why there is no device although one was asked for
   std::vector<dsa::KernelState> kernels;  // in registry order
+
+  // The CUDA device, or nullptr.
+  const dsa::DeviceInfo* device() const {
+    return cuda && cuda->has_device() ? &cuda->info() : nullptr;
+  }
+  // Lanes that a kernel's workspace is asked for.
+  int32_t lanes_of(const dsa::Kernel& kernel) const {
+    return kernel.device == DSA_DEVICE_CUDA ? device()->multiprocessors : parallel.max_lanes();
+  }
+
+ private:
+  void open_device(const dsa_ctx_options& options);
+  void judge_kernels();
 };
 
 struct dsa_plan {

@@ -66,6 +66,16 @@ std::string describe(const dsa_ctx& ctx) {
   line("threads_why", quoted(ctx.cpus.why));
   line("numa_node", std::to_string(ctx.cpus.numa_node));
   line("cores", cpu_list(ctx.cpus.cpus));
+  if (const DeviceInfo* device = ctx.device()) {
+    line("cuda_device", quoted(device->name));
+    line("cuda_device_id", std::to_string(device->id));
+    line("cuda_capability", std::to_string(device->compute_capability));
+  } else {
+    line("cuda_device", "null");
+  }
+  line("cuda_module", ctx.cuda ? quoted(ctx.cuda->path()) : "null");
+  line("cuda_runtime", ctx.cuda ? quoted(ctx.cuda->runtime_version()) : "null");
+  line("cuda_missing", quoted(ctx.cuda_missing));
   out += "  \"kernels\": [\n";
   for (size_t i = 0; i < ctx.kernels.size(); ++i) {
     const KernelState& state = ctx.kernels[i];

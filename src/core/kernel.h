@@ -10,11 +10,22 @@ namespace dsa {
 // CPU instruction set tiers in order; a machine that has one has those before it.
 enum class CpuTier : int32_t { kScalar = 0, kAvx2 = 1, kAvx512 = 2, kAmx = 3 };
 
+// What a kernel may know of the GPU that it runs on.
+struct DeviceInfo {
+  int32_t id = 0;
+  int32_t compute_capability = 0;  // 90 for 9.0
+  int32_t multiprocessors = 0;
+  int32_t shared_bytes = 0;  // most dynamic shared memory of a block
+  int64_t l2_bytes = 0;
+  char name[256] = {};
+};
+
 // What a kernel gets besides its parameters.
 struct Run {
   const Parallel* parallel = nullptr;
   void* parallel_user = nullptr;
-  void* stream = nullptr;
+  void* stream = nullptr;              // cudaStream_t
+  const DeviceInfo* device = nullptr;  // of a CUDA kernel
   char* workspace = nullptr;  // 256-byte aligned, as many bytes as `workspace` below asked for
 
   int32_t max_lanes() const { return parallel->max_lanes(); }
@@ -39,12 +50,19 @@ struct Kernel {
   const char* family;  // "avx512"
   int32_t operation;
   int32_t device;
-  CpuTier tier;
+  CpuTier tier;  // of a CPU kernel
+  // Compute capabilities (90 for 9.0) of a CUDA kernel; max 0: all later ones.
+  int32_t min_capability, max_capability;
   // Why this kernel cannot do the call (static text), or nullptr. Parameters of the operation.
   const char* (*refuse)(const void* params);
-  // Bytes of workspace with up to `lanes` lanes: from host extents only, monotone in each.
+  // Bytes of workspace with up to `lanes` lanes (CUDA: multiprocessors): from host extents only,
+  // monotone in each.
   uint64_t (*workspace)(const void* params, int32_t lanes);
-  void (*launch)(const void* params, const Run& run);
+  // CPU: does the call. CUDA: enqueues it. 0, or the device runtime's error number.
+  int32_t (*launch)(const void* params, const Run& run);
+  // CUDA: brings the kernel's functions onto the current device, so that no launch has to (a graph
+  // capture would forbid it). nullptr on the CPU.
+  int32_t (*load)();
 };
 
 // Wraps typed functions: make_cpu_kernel<TopkParams, refuse, workspace, launch>(name, family,
@@ -57,16 +75,22 @@ constexpr Kernel make_cpu_kernel(const char* name, const char* family, CpuTier t
           P::kOperation,
           DSA_DEVICE_CPU,
           tier,
+          0,
+          0,
           [](const void* p) { return Refuse(*static_cast<const P*>(p)); },
           [](const void* p, int32_t lanes) { return Workspace(*static_cast<const P*>(p), lanes); },
-          [](const void* p, const Run& run) { Launch(*static_cast<const P*>(p), run); }};
+          [](const void* p, const Run& run) {
+            Launch(*static_cast<const P*>(p), run);
+            return 0;
+          },
+          nullptr};
 }
 
-// Every kernel of the build, best first within an operation.
+// Kernels, best first within an operation.
 struct KernelList {
   const Kernel* const* data;
   int32_t size;
 };
-KernelList all_kernels();
+KernelList cpu_kernels();
 
 }  // namespace dsa

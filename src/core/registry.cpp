@@ -1,4 +1,5 @@
-// Every kernel of this build, best first within an operation. A new kernel is a line here.
+// Every CPU kernel of this build, best first within an operation. A new kernel is a line here. (The
+// CUDA module has such a list of its own: src/cuda/registry.cpp.)
 #include <iterator>
 
 #include "core/kernel.h"
@@ -32,6 +33,6 @@ const Kernel* const kKernels[] = {
 
 }  // namespace
 
-KernelList all_kernels() { return {kKernels, static_cast<int32_t>(std::size(kKernels))}; }
+KernelList cpu_kernels() { return {kKernels, static_cast<int32_t>(std::size(kKernels))}; }
 
 }  // namespace dsa

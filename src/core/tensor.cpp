@@ -37,6 +37,26 @@ bool overlaps_itself(const dsa_tensor& t) {
   return false;
 }
 
+// The first tensor of a call decides on its device; the others must agree.
+void check_device(const TensorRule& rule, const dsa_tensor& t, CallDevice& call) {
+  const int32_t type = t.device == DSA_DEVICE_CUDA ? DSA_DEVICE_CUDA : DSA_DEVICE_CPU;
+  const int32_t id = type == DSA_DEVICE_CUDA ? t.device_id : 0;
+  if (call.type == 0) {
+    call = {type, id, rule.field};
+    return;
+  }
+  if (call.type != type) {
+    fail(DSA_ERROR_UNSUPPORTED,
+         "%s.%s.device is %d (%s), %s.%s is on %s: the tensors of a call are on one device",
+         rule.op, rule.field, t.device, type == DSA_DEVICE_CUDA ? "CUDA" : "CPU", rule.op,
+         call.field, call.type == DSA_DEVICE_CUDA ? "CUDA" : "the CPU");
+  }
+  if (call.id != id) {
+    fail(DSA_ERROR_INVALID, "%s.%s.device_id is %d, %s.%s is on device %d", rule.op, rule.field, id,
+         rule.op, call.field, call.id);
+  }
+}
+
 }  // namespace
 
 const char* dtype_name(int32_t dtype) {
@@ -79,13 +99,7 @@ void check_tensor(const TensorRule& rule, const dsa_tensor& t, int32_t min_ndim,
          "%s.%s.dtype is %d (%s), which this field does not take", op, field, t.dtype,
          dtype_name(t.dtype));
   }
-  if (t.device == DSA_DEVICE_CUDA) {
-    fail(DSA_ERROR_NO_BACKEND,
-         "%s.%s.device is 2 (CUDA), but the context has no CUDA device: this version has the CPU "
-         "backend only",
-         op, field);
-  }
-  if (t.device != 0 && t.device != DSA_DEVICE_CPU && t.device != DSA_DEVICE_CUDA_HOST) {
+  if (t.device < 0 || t.device > DSA_DEVICE_CUDA_HOST) {
     fail(DSA_ERROR_INVALID, "%s.%s.device is %d, must be 1 (CPU), 2 (CUDA) or 3 (pinned host)", op,
          field, t.device);
   }
@@ -117,6 +131,7 @@ void check_tensor(const TensorRule& rule, const dsa_tensor& t, int32_t min_ndim,
     }
   }
   if (empty) return;
+  if (call.device) check_device(rule, t, *call.device);
   if (rule.is_output && overlaps_itself(t)) {
     fail(DSA_ERROR_INVALID, "%s.%s is an output whose strides make elements overlap", op, field);
   }

@@ -73,9 +73,17 @@ inline constexpr uint32_t kKeyDtypes = kFloatDtypes | dtype_bit(DSA_F8_E4M3FN);
 
 inline bool given(const dsa_tensor& tensor) { return tensor.ndim != 0; }
 
+// The one device that all tensors of a call are on: that of the first that has elements.
+struct CallDevice {
+  int32_t type = 0;  // DSA_DEVICE_CPU or _CUDA; 0: no tensor yet
+  int32_t id = 0;
+  const char* field = nullptr;  // of the tensor that decided
+};
+
 // Which pointers and devices a call may have. Size queries take descriptors without data.
 struct CallKind {
   bool needs_data = true;
+  CallDevice* device = nullptr;  // optional; filled by check_tensor
 };
 
 // Throws unless the tensor is well formed: rank, extents, strides that cannot overflow, dtype,

@@ -1,0 +1,201 @@
+// The module's one exported function, and what stands behind it: devices, memory pools, launches.
+#include "core/backend.h"
+
+#include <cuda_runtime.h>
+
+#include <cstdio>
+#include <new>
+
+#include "cuda/registry.h"
+
+namespace dsa {
+
+struct BackendDevice {
+  int32_t id = 0;
+  DeviceInfo info;
+  cudaMemPool_t pool = nullptr;
+};
+
+namespace {
+
+constexpr const char* kRuntimeVersion = DSA_CUDA_VERSION;  // of the toolkit it was built with
+
+void describe(BackendError* error, dsa_status status, const char* what, cudaError_t code) {
+  error->status = status;
+  std::snprintf(error->text, sizeof error->text, "%s: %s (%s)", what, cudaGetErrorString(code),
+                cudaGetErrorName(code));
+}
+
+// The calling thread's current device, put back at the end.
+class CurrentDevice {
+ public:
+  explicit CurrentDevice(int32_t id) {
+    error_ = cudaGetDevice(&before_);
+    if (error_ == cudaSuccess && before_ != id) {
+      error_ = cudaSetDevice(id);
+      changed_ = error_ == cudaSuccess;
+    }
+  }
+  ~CurrentDevice() {
+    if (changed_) cudaSetDevice(before_);
+  }
+  CurrentDevice(const CurrentDevice&) = delete;
+  CurrentDevice& operator=(const CurrentDevice&) = delete;
+  cudaError_t error() const { return error_; }
+
+ private:
+  int32_t before_ = 0;
+  bool changed_ = false;
+  cudaError_t error_;
+};
+
+// Why there is no device, in words that say what to do.
+void describe_missing(BackendError* error, int32_t device_id, cudaError_t code) {
+  error->status = DSA_ERROR_NO_BACKEND;
+  int driver = 0, count = 0;
+  cudaDriverGetVersion(&driver);
+  if (driver == 0) {
+    std::snprintf(error->text, sizeof error->text,
+                  "there is no CUDA driver (libcuda.so.1); this module needs one for CUDA %s",
+                  kRuntimeVersion);
+  } else if (driver < CUDART_VERSION / 1000 * 1000) {
+    std::snprintf(error->text, sizeof error->text,
+                  "the CUDA driver is for CUDA %d.%d, this module needs %d.0 or later",
+                  driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000);
+  } else if (code == cudaErrorInvalidDevice && cudaGetDeviceCount(&count) == cudaSuccess) {
+    std::snprintf(error->text, sizeof error->text,
+                  "ctx_options.device_id is %d, there are %d CUDA devices", device_id, count);
+  } else {
+    std::snprintf(error->text, sizeof error->text, "CUDA device %d: %s (%s)", device_id,
+                  cudaGetErrorString(code), cudaGetErrorName(code));
+  }
+  cudaGetLastError();
+}
+
+cudaError_t read_info(int32_t id, DeviceInfo& info) {
+  cudaDeviceProp properties;
+  const cudaError_t error = cudaGetDeviceProperties(&properties, id);
+  if (error != cudaSuccess) return error;
+  info.id = id;
+  info.compute_capability = properties.major * 10 + properties.minor;
+  info.multiprocessors = properties.multiProcessorCount;
+  info.shared_bytes = static_cast<int32_t>(properties.sharedMemPerBlockOptin);
+  info.l2_bytes = properties.l2CacheSize;
+  std::snprintf(info.name, sizeof info.name, "%s", properties.name);
+  return cudaSuccess;
+}
+
+// A pool of the context's own keeps what it has: calls without a workspace allocate once.
+cudaError_t make_pool(int32_t id, cudaMemPool_t& pool) {
+  cudaMemPoolProps properties = {};
+  properties.allocType = cudaMemAllocationTypePinned;
+  properties.location.type = cudaMemLocationTypeDevice;
+  properties.location.id = id;
+  cudaError_t error = cudaMemPoolCreate(&pool, &properties);
+  if (error != cudaSuccess) return error;
+  uint64_t keep = UINT64_MAX;
+  error = cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep);
+  if (error != cudaSuccess) cudaMemPoolDestroy(pool);
+  return error;
+}
+
+BackendDevice* open(int32_t device_id, DeviceInfo* info, BackendError* error) {
+  int count = 0;
+  cudaError_t code = cudaGetDeviceCount(&count);
+  if (code == cudaSuccess && device_id >= count) code = cudaErrorInvalidDevice;
+  if (code != cudaSuccess) {
+    describe_missing(error, device_id, code);
+    return nullptr;
+  }
+  const CurrentDevice current(device_id);
+  BackendDevice made;
+  made.id = device_id;
+  code = current.error();
+  if (code == cudaSuccess) code = read_info(device_id, made.info);
+  if (code == cudaSuccess) code = make_pool(device_id, made.pool);
+  if (code != cudaSuccess) {
+    describe_missing(error, device_id, code);
+    return nullptr;
+  }
+  BackendDevice* device = new (std::nothrow) BackendDevice(made);
+  if (!device) {
+    cudaMemPoolDestroy(made.pool);
+    error->status = DSA_ERROR_NO_MEMORY;
+    std::snprintf(error->text, sizeof error->text, "out of host memory");
+    return nullptr;
+  }
+  *info = device->info;
+  return device;
+}
+
+void close(BackendDevice* device) {
+  // Frees that are enqueued on it still take place.
+  cudaMemPoolDestroy(device->pool);
+  delete device;
+}
+
+bool load(BackendDevice* device, const Kernel* kernel, BackendError* error) {
+  const CurrentDevice current(device->id);
+  cudaError_t code = current.error();
+  if (code == cudaSuccess) code = static_cast<cudaError_t>(kernel->load());
+  if (code == cudaSuccess) return true;
+  describe(error, DSA_ERROR_DEVICE, kernel->name, code);
+  cudaGetLastError();
+  return false;
+}
+
+// Memory of one call from the pool, in stream order.
+cudaError_t lend(BackendDevice* device, cudaStream_t stream, uint64_t bytes, char*& memory,
+                 BackendError* error) {
+  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+  const cudaError_t code = cudaStreamIsCapturing(stream, &capture);
+  if (code != cudaSuccess) return code;
+  if (capture != cudaStreamCaptureStatusNone) {
+    error->status = DSA_ERROR_CAPTURE;
+    std::snprintf(error->text, sizeof error->text,
+                  "exec.workspace is NULL in a call that is captured and needs %llu bytes; give "
+                  "one of dsa_workspace_size bytes",
+                  static_cast<unsigned long long>(bytes));
+    return cudaErrorStreamCaptureUnsupported;
+  }
+  void* address = nullptr;
+  const cudaError_t allocated = cudaMallocFromPoolAsync(&address, bytes, device->pool, stream);
+  memory = static_cast<char*>(address);
+  return allocated;
+}
+
+bool launch(BackendDevice* device, const Kernel* kernel, const void* params, Run run,
+            uint64_t needed, BackendError* error) {
+  const CurrentDevice current(device->id);
+  const cudaStream_t stream = static_cast<cudaStream_t>(run.stream);
+  run.device = &device->info;
+  cudaError_t code = current.error();
+  char* lent = nullptr;
+  if (code == cudaSuccess && needed > 0 && !run.workspace) {
+    code = lend(device, stream, needed, lent, error);
+    run.workspace = lent;
+  }
+  if (code == cudaSuccess) code = static_cast<cudaError_t>(kernel->launch(params, run));
+  if (lent) {
+    const cudaError_t freed = cudaFreeAsync(lent, stream);
+    if (code == cudaSuccess) code = freed;
+  }
+  if (code == cudaSuccess) return true;
+  if (error->status == DSA_OK) {
+    describe(error, code == cudaErrorMemoryAllocation ? DSA_ERROR_NO_MEMORY : DSA_ERROR_DEVICE,
+             kernel->name, code);
+  }
+  cudaGetLastError();  // this runtime's own; the caller's is another
+  return false;
+}
+
+}  // namespace
+}  // namespace dsa
+
+extern "C" __attribute__((visibility("default"))) const dsa::Backend* dsa_cuda_backend(
+    uint32_t abi) {
+  static const dsa::Backend backend = {
+      dsa::kBackendLayout, dsa::kRuntimeVersion, dsa::cuda::kernels(), dsa::open, dsa::close,
+      dsa::load,           dsa::launch};
+  return abi == dsa::kBackendAbi ? &backend : nullptr;
+}

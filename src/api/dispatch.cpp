@@ -40,17 +40,11 @@ const Kernel& planned_kernel(const dsa_ctx& ctx, const dsa_plan& plan, const Cal
 
 }  // namespace
 
-void check_device(const dsa_ctx& ctx, const char* op, const CallDevice& device) {
-  if (device.type != DSA_DEVICE_CUDA) return;
-  const DeviceInfo* own = ctx.device();
-  if (!own) {
-    fail(DSA_ERROR_NO_BACKEND, "%s.%s.device is 2 (CUDA), but the context has no CUDA device%s%s",
-         op, device.field, ctx.cuda_missing.empty() ? "" : ": ", ctx.cuda_missing.c_str());
-  }
-  if (own->id != device.id) {
-    fail(DSA_ERROR_INVALID, "%s.%s.device_id is %d, the context's device is %d", op, device.field,
-         device.id, own->id);
-  }
+CallDevice devices_of(const dsa_ctx& ctx) {
+  CallDevice device;
+  if (const DeviceInfo* own = ctx.device()) device.cuda_id = own->id;
+  device.cuda_missing = ctx.cuda_missing.c_str();
+  return device;
 }
 
 const Kernel& pick_kernel(const dsa_ctx& ctx, const Call& call, std::vector<std::string>* refused) {

@@ -15,8 +15,8 @@ struct Call {
   const void* params;  // nullptr: no query rows, nothing to do
 };
 
-// Throws unless the context has the call's device.
-void check_device(const dsa_ctx& ctx, const char* op, const CallDevice& device);
+// What a call's tensors are checked against.
+CallDevice devices_of(const dsa_ctx& ctx);
 
 // The best usable kernel that does not refuse; throws DSA_ERROR_UNSUPPORTED with the reasons.
 // `refused` (optional) collects "name: reason".
@@ -33,9 +33,8 @@ dsa_status run_operation(dsa_ctx* ctx, const char* op, int32_t kind, const Desc*
   return guarded([&] {
     if (!ctx) fail(DSA_ERROR_INVALID, "%s: ctx is NULL", op);
     check_descriptor(op, desc, kind);
-    CallDevice device;
+    CallDevice device = devices_of(*ctx);
     const auto params = make_params(*desc, {.needs_data = true, .device = &device});
-    check_device(*ctx, op, device);
     launch(*ctx, {kind, device, query_rows(params) > 0 ? &params : nullptr}, exec);
   });
 }

@@ -14,9 +14,8 @@ template <class Desc, class F>
 void with_typed(const dsa_ctx& ctx, const char* op, int32_t kind, const void* desc, F&& f) {
   const Desc* typed = static_cast<const Desc*>(desc);
   check_descriptor(op, typed, kind);
-  CallDevice device;
+  CallDevice device = devices_of(ctx);
   const auto params = make_params(*typed, {.needs_data = false, .device = &device});
-  check_device(ctx, op, device);
   f(Call{kind, device, &params});
 }
 

@@ -40,20 +40,22 @@ bool overlaps_itself(const dsa_tensor& t) {
 // The first tensor of a call decides on its device; the others must agree.
 void check_device(const TensorRule& rule, const dsa_tensor& t, CallDevice& call) {
   const int32_t type = t.device == DSA_DEVICE_CUDA ? DSA_DEVICE_CUDA : DSA_DEVICE_CPU;
-  const int32_t id = type == DSA_DEVICE_CUDA ? t.device_id : 0;
-  if (call.type == 0) {
-    call = {type, id, rule.field};
-    return;
+  if (type == DSA_DEVICE_CUDA && call.cuda_id < 0) {
+    fail(DSA_ERROR_NO_BACKEND, "%s.%s.device is 2 (CUDA), but the context has no CUDA device%s%s",
+         rule.op, rule.field, call.cuda_missing[0] ? ": " : "", call.cuda_missing);
   }
-  if (call.type != type) {
+  if (type == DSA_DEVICE_CUDA && t.device_id != call.cuda_id) {
+    fail(DSA_ERROR_INVALID, "%s.%s.device_id is %d, the context's device is %d", rule.op,
+         rule.field, t.device_id, call.cuda_id);
+  }
+  if (call.type == 0) {
+    call.type = type;
+    call.field = rule.field;
+  } else if (call.type != type) {
     fail(DSA_ERROR_UNSUPPORTED,
          "%s.%s.device is %d (%s), %s.%s is on %s: the tensors of a call are on one device",
          rule.op, rule.field, t.device, type == DSA_DEVICE_CUDA ? "CUDA" : "CPU", rule.op,
          call.field, call.type == DSA_DEVICE_CUDA ? "CUDA" : "the CPU");
-  }
-  if (call.id != id) {
-    fail(DSA_ERROR_INVALID, "%s.%s.device_id is %d, %s.%s is on device %d", rule.op, rule.field, id,
-         rule.op, call.field, call.id);
   }
 }
 

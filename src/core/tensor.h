@@ -75,9 +75,11 @@ inline bool given(const dsa_tensor& tensor) { return tensor.ndim != 0; }
 
 // The one device that all tensors of a call are on: that of the first that has elements.
 struct CallDevice {
-  int32_t type = 0;  // DSA_DEVICE_CPU or _CUDA; 0: no tensor yet
-  int32_t id = 0;
+  int32_t type = 0;             // DSA_DEVICE_CPU or _CUDA; 0: no tensor yet
   const char* field = nullptr;  // of the tensor that decided
+  // What the context offers.
+  int32_t cuda_id = -1;           // its CUDA device; -1: none
+  const char* cuda_missing = "";  // why there is none although one was asked for
 };
 
 // Which pointers and devices a call may have. Size queries take descriptors without data.

@@ -296,8 +296,15 @@ TEST(BadInput, Contexts) {
   expect(DSA_ERROR_STRUCT_SIZE, {"ctx_options.struct_size is 3"}, [](O& o) { o.struct_size = 3; });
   expect(DSA_ERROR_INVALID, {"ctx_options.flags is 0x4"}, [](O& o) { o.flags = 4; });
   expect(DSA_ERROR_INVALID, {"ctx_options.device is 9"}, [](O& o) { o.device = 9; });
-  expect(DSA_ERROR_NO_BACKEND, {"ctx_options.device is 2"},
-         [](O& o) { o.device = DSA_DEVICE_CUDA; });
+  expect(DSA_ERROR_NO_BACKEND, {"no CUDA module", "/nowhere/libdsa-cuda.so: no such file"},
+         [](O& o) {
+           o.device = DSA_DEVICE_CUDA;
+           o.module_path = "/nowhere/libdsa-cuda.so";
+         });
+  expect(DSA_ERROR_INVALID, {"ctx_options.device_id is -1"}, [](O& o) {
+    o.device = DSA_DEVICE_CUDA;
+    o.device_id = -1;
+  });
   expect(DSA_ERROR_INVALID, {"ctx_options.num_threads is -1"}, [](O& o) { o.num_threads = -1; });
   expect(DSA_ERROR_INVALID, {"ctx_options.num_threads is 70000"},
          [](O& o) { o.num_threads = 70000; });

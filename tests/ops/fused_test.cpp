@@ -81,7 +81,7 @@ TEST(Fused, EqualsTheTwoSteps) {
   const SeedRange range(1500);
   for (const Kernel& kernel : kernels_of(DSA_OP_INDEXER_TOPK)) {
     if (!kernel.usable) continue;
-    const Context ctx = make_context("cpu.*." + kernel.family);
+    const Context ctx = make_context((kernel.on_cpu() ? "cpu.*." : "cuda.*.") + kernel.family);
     const Context topk = make_context();
     const double end = now() + 6;
     int compared = 0;
@@ -89,7 +89,7 @@ TEST(Fused, EqualsTheTwoSteps) {
       const auto c = draw_indexer_topk(seed);
       const dsa_indexer_topk_desc& d = c->d;
       if (d.ties == DSA_TIES_ANY || d.order == DSA_ORDER_ANY || hidden_keys_differ(d) ||
-          dsa_supports(ctx.get(), &d) != DSA_OK) {
+          supports(ctx.get(), d) != DSA_OK) {
         continue;
       }
       ASSERT_EQ(run(ctx.get(), d), DSA_OK) << dsa_last_error();

@@ -39,7 +39,7 @@ struct Call {
 template <class Desc, class Check>
 void judge(int32_t operation, Call& call, const Desc& d, Check&& check) {
   for (const Kernel& kernel : kernels_of(operation)) {
-    if (!kernel.usable || dsa_supports(kernel.ctx.get(), &d) != DSA_OK) continue;
+    if (!kernel.usable || supports(kernel.ctx.get(), d) != DSA_OK) continue;
     call.arena.reset_outputs();
     ASSERT_EQ(run(kernel.ctx.get(), d), DSA_OK) << kernel.name << dsa_last_error();
     ASSERT_EQ(check(kernel), "") << kernel.name << describe(d);

@@ -43,9 +43,9 @@ Bytes bytes_of(CaseT& c, dsa_ctx* ctx, const dsa_exec* exec = nullptr) {
 template <class CaseT>
 Bytes bytes_with_workspace(CaseT& c, dsa_ctx* ctx) {
   uint64_t size = 0;
-  EXPECT_EQ(dsa_workspace_size(ctx, &c.d, &size), DSA_OK);
+  EXPECT_EQ(workspace_size(ctx, c.d, &size), DSA_OK);
   dsa_plan* plan = nullptr;
-  EXPECT_EQ(dsa_plan_create(ctx, &c.d, &plan), DSA_OK);
+  EXPECT_EQ(make_plan(ctx, c.d, &plan), DSA_OK);
   std::unique_ptr<char, decltype(&std::free)> memory(
       static_cast<char*>(std::aligned_alloc(256, (size + 511) / 256 * 256)), &std::free);
   std::memset(memory.get(), 0xff, size + 256);
@@ -79,7 +79,7 @@ void expect_repeatable(int32_t operation, Draw&& draw, uint64_t seeds) {
     const double end = now() + 3;
     for (uint64_t seed = range.first; seed < range.first + range.count && now() < end; ++seed) {
       const auto c = draw(seed);
-      if (!repeatable(c->d) || dsa_supports(kernel.ctx.get(), &c->d) != DSA_OK) continue;
+      if (!repeatable(c->d) || supports(kernel.ctx.get(), c->d) != DSA_OK) continue;
       const std::string context = kernel.name + " seed " + std::to_string(seed) + describe(c->d);
       const Bytes first = bytes_of(*c, kernel.ctx.get());
       const int again = seed % 50 == 1 ? 100 : 1;
@@ -124,7 +124,7 @@ void expect_hints_harmless(int32_t operation, Draw&& draw) {
       const auto c = draw(seed);
       if (c->d.ties == DSA_TIES_ANY || c->d.order == DSA_ORDER_ANY ||
           (c->d.hint_indices.ndim == 0 && c->d.hint_bound.ndim == 0) ||
-          dsa_supports(kernel.ctx.get(), &c->d) != DSA_OK) {
+          supports(kernel.ctx.get(), c->d) != DSA_OK) {
         continue;
       }
       ++hinted;
@@ -179,7 +179,7 @@ void expect_rows_alone(int32_t operation, Draw&& draw, FindRow&& find_row, uint6
     const double end = now() + 3;
     for (uint64_t seed = 30000; seed < 30000 + seeds && now() < end; ++seed) {
       const auto c = draw(seed);
-      if (!repeatable(c->d) || dsa_supports(kernel.ctx.get(), &c->d) != DSA_OK) continue;
+      if (!repeatable(c->d) || supports(kernel.ctx.get(), c->d) != DSA_OK) continue;
       if constexpr (requires { c->d.order; }) {
         if (c->d.order == DSA_ORDER_ANY) continue;
       }

@@ -73,7 +73,7 @@ void check_invariance(const Kernel& kernel, uint64_t seed) {
             bf16 ? int32_t(DSA_BF16) : draw_key_dtype(random));
   dsa_ctx* ctx = kernel.ctx.get();
   base.d.scores = dsa_tensor_2d(nullptr, DSA_F32, n.rows, n.keys);
-  if (dsa_supports(ctx, &base.d) != DSA_OK) return;
+  if (supports(ctx, base.d) != DSA_OK) return;
   const std::string context = kernel.name + " seed " + std::to_string(seed) + describe(base.d);
   const std::vector<float> plain = base.run_on(ctx, base.d, n.keys);
   const auto at_plain = [&](int64_t t, int64_t s) { return plain[size_t(t * n.keys + s)]; };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "dsa.h"
+#include "support/device.h"
 
 namespace support {
 
@@ -21,6 +22,10 @@ inline Context make_context(const std::string& glob = "", int32_t threads = 1) {
   dsa_ctx_options options{};
   options.struct_size = sizeof options;
   options.num_threads = threads;
+  if (device_wanted()) {
+    options.device = DSA_DEVICE_CUDA;
+    options.flags = DSA_CTX_DEVICE_OPTIONAL;
+  }
   if (!glob.empty()) setenv("DSA_KERNEL", glob.c_str(), 1);
   dsa_ctx* ctx = nullptr;
   const dsa_status status = dsa_ctx_create(&options, &ctx);
@@ -35,7 +40,13 @@ struct Kernel {
   std::string reason;
   Context ctx;  // nullptr where the machine cannot run it
 
-  double p_unit() const { return family == "amx" ? 1.0 / 512 : 0.0; }
+  bool on_cpu() const { return name.rfind("cpu.", 0) == 0; }
+  // Whether it takes every valid call; others may refuse some, with a reason.
+  bool complete() const { return on_cpu() && family != "amx"; }
+  // Kernels of matrix instructions round P to bf16.
+  double p_unit() const {
+    return family == "amx" || name.find(".mma.") != std::string::npos ? 1.0 / 512 : 0.0;
+  }
 };
 
 inline std::vector<Kernel> kernels_of(int32_t operation, int32_t threads = 1) {
@@ -53,21 +64,52 @@ inline std::vector<Kernel> kernels_of(int32_t operation, int32_t threads = 1) {
   return out;
 }
 
-inline dsa_status run(dsa_ctx* ctx, const dsa_topk_desc& d, const dsa_exec* exec = nullptr) {
+inline dsa_status run_here(dsa_ctx* ctx, const dsa_topk_desc& d, const dsa_exec* exec) {
   return dsa_topk(ctx, &d, exec);
 }
-inline dsa_status run(dsa_ctx* ctx, const dsa_indexer_desc& d, const dsa_exec* exec = nullptr) {
+inline dsa_status run_here(dsa_ctx* ctx, const dsa_indexer_desc& d, const dsa_exec* exec) {
   return dsa_indexer(ctx, &d, exec);
 }
-inline dsa_status run(dsa_ctx* ctx, const dsa_indexer_topk_desc& d,
-                      const dsa_exec* exec = nullptr) {
+inline dsa_status run_here(dsa_ctx* ctx, const dsa_indexer_topk_desc& d, const dsa_exec* exec) {
   return dsa_indexer_topk(ctx, &d, exec);
 }
-inline dsa_status run(dsa_ctx* ctx, const dsa_sparse_attn_desc& d, const dsa_exec* exec = nullptr) {
+inline dsa_status run_here(dsa_ctx* ctx, const dsa_sparse_attn_desc& d, const dsa_exec* exec) {
   return dsa_sparse_attn(ctx, &d, exec);
 }
-inline dsa_status run(dsa_ctx* ctx, const dsa_merge_lse_desc& d, const dsa_exec* exec = nullptr) {
+inline dsa_status run_here(dsa_ctx* ctx, const dsa_merge_lse_desc& d, const dsa_exec* exec) {
   return dsa_merge_lse(ctx, &d, exec);
+}
+
+// Where the context's kernels are the GPU's, the tensors go there and back.
+template <class Desc>
+dsa_status run(dsa_ctx* ctx, const Desc& d, const dsa_exec* exec = nullptr) {
+  if (!on_device(ctx)) return run_here(ctx, d, exec);
+  Desc moved = d;
+  return run_copied(
+      tensors_of(moved), exec,
+      [&] {
+        uint64_t bytes = 0;
+        dsa_workspace_size(ctx, &moved, &bytes);
+        return bytes;
+      },
+      [&](const dsa_exec* used) { return run_here(ctx, moved, used); });
+}
+
+// The questions, asked for the device that run() would use.
+template <class Desc>
+dsa_status supports(dsa_ctx* ctx, const Desc& d) {
+  const Desc asked = on_device(ctx) ? said_on_device(d) : d;
+  return dsa_supports(ctx, &asked);
+}
+template <class Desc>
+dsa_status workspace_size(dsa_ctx* ctx, const Desc& d, uint64_t* bytes) {
+  const Desc asked = on_device(ctx) ? said_on_device(d) : d;
+  return dsa_workspace_size(ctx, &asked, bytes);
+}
+template <class Desc>
+dsa_status make_plan(dsa_ctx* ctx, const Desc& d, dsa_plan** plan) {
+  const Desc asked = on_device(ctx) ? said_on_device(d) : d;
+  return dsa_plan_create(ctx, &asked, plan);
 }
 
 }  // namespace support

@@ -1,0 +1,58 @@
+// Calls on a GPU for tests whose tensors lie in host memory: everything is copied there, run, and
+// copied back, so that the oracle and the checks of the host judge both alike.
+//
+// DSA_TEST_DEVICE=cuda makes contexts with the GPU (kernels.h). DSA_TEST_GRAPH=1 runs every call as
+// a captured graph; DSA_TEST_MEMCHECK=1 gives every tensor an allocation of its own that ends where
+// it ends, for compute-sanitizer.
+#pragma once
+
+#include <functional>
+
+#include "dsa.h"
+
+namespace support {
+
+// Whether the tests were told to use a GPU.
+bool device_wanted();
+
+// Whether the kernels that a context may use are a GPU's (one made for a kernel of it).
+bool on_device(dsa_ctx* ctx);
+
+// The tensors of a descriptor stand at its end, outputs last.
+struct Tensors {
+  dsa_tensor* first;
+  int count;
+  int outputs;
+};
+inline Tensors tensors_between(dsa_tensor& first, dsa_tensor& first_output, void* end) {
+  dsa_tensor* last = static_cast<dsa_tensor*>(end);
+  return {&first, int(last - &first), int(last - &first_output)};
+}
+inline Tensors tensors_of(dsa_topk_desc& d) { return tensors_between(d.scores, d.indices, &d + 1); }
+inline Tensors tensors_of(dsa_indexer_desc& d) { return tensors_between(d.q, d.scores, &d + 1); }
+inline Tensors tensors_of(dsa_indexer_topk_desc& d) {
+  return tensors_between(d.q, d.indices, &d + 1);
+}
+inline Tensors tensors_of(dsa_sparse_attn_desc& d) { return tensors_between(d.q, d.out, &d + 1); }
+inline Tensors tensors_of(dsa_merge_lse_desc& d) {
+  return tensors_between(d.partial_out, d.out, &d + 1);
+}
+
+// The same tensors, said to be on the GPU: for questions, which read no data.
+template <class Desc>
+Desc said_on_device(Desc d) {
+  const Tensors all = tensors_of(d);
+  for (int i = 0; i < all.count; ++i) {
+    if (all.first[i].ndim != 0) all.first[i].device = DSA_DEVICE_CUDA;
+  }
+  return d;
+}
+
+// Copies the tensors to the GPU (their data then points there), calls, waits, and copies outputs
+// back; checks that inputs and what surrounds outputs did not change, and that nothing past a given
+// workspace did. `bytes_needed` is asked where a graph needs a workspace.
+using DeviceCall = std::function<dsa_status(const dsa_exec* exec)>;
+dsa_status run_copied(Tensors tensors, const dsa_exec* exec,
+                      const std::function<uint64_t()>& bytes_needed, const DeviceCall& call);
+
+}  // namespace support

@@ -210,7 +210,7 @@ typedef void (*dsa_log)(void *user, int32_t level, const char *message);
 enum {                          /* flags of dsa_ctx_options */
   DSA_CTX_DEVICE_OPTIONAL = 1 << 0 /* without a CUDA module, driver or device the context is made
                                       all the same, for the CPU; its CUDA kernels are listed as
-                                      not usable, with the reason (since 0.2) */
+                                      not usable, with the reason */
 };
 
 typedef struct dsa_ctx_options {

@@ -38,7 +38,8 @@ bool overlaps_itself(const dsa_tensor& t) {
 }
 
 // The first tensor of a call decides on its device; the others must agree.
-void check_device(const TensorRule& rule, const dsa_tensor& t, CallDevice& call) {
+// One without elements may be anywhere, and decides only where all are such.
+void check_device(const TensorRule& rule, const dsa_tensor& t, bool empty, CallDevice& call) {
   const int32_t type = t.device == DSA_DEVICE_CUDA ? DSA_DEVICE_CUDA : DSA_DEVICE_CPU;
   if (type == DSA_DEVICE_CUDA && call.cuda_id < 0) {
     fail(DSA_ERROR_NO_BACKEND, "%s.%s.device is 2 (CUDA), but the context has no CUDA device%s%s",
@@ -48,7 +49,9 @@ void check_device(const TensorRule& rule, const dsa_tensor& t, CallDevice& call)
     fail(DSA_ERROR_INVALID, "%s.%s.device_id is %d, the context's device is %d", rule.op,
          rule.field, t.device_id, call.cuda_id);
   }
-  if (call.type == 0) {
+  if (empty) {
+    if (call.type == 0) call.type = type;
+  } else if (!call.field) {
     call.type = type;
     call.field = rule.field;
   } else if (call.type != type) {
@@ -132,8 +135,8 @@ void check_tensor(const TensorRule& rule, const dsa_tensor& t, int32_t min_ndim,
       span += magnitude * (n - 1) * bytes;
     }
   }
+  if (call.device) check_device(rule, t, empty, *call.device);
   if (empty) return;
-  if (call.device) check_device(rule, t, *call.device);
   if (rule.is_output && overlaps_itself(t)) {
     fail(DSA_ERROR_INVALID, "%s.%s is an output whose strides make elements overlap", op, field);
   }

@@ -75,7 +75,7 @@ void judge_every_kernel(int32_t operation, uint64_t seeds, Draw&& draw, Judge&& 
     ASSERT_GT(ran, 0u) << kernel.name;
     scalar = scalar || kernel.family == "scalar" || kernels.size() == 1;
   }
-  ASSERT_TRUE(scalar) << "the scalar kernel did not run";
+  ASSERT_TRUE(scalar || std::getenv("DSA_TEST_KERNELS")) << "the scalar kernel did not run";
 }
 
 }  // namespace support

@@ -1,6 +1,8 @@
 // Every kernel of the registry for an operation, each with a context that uses no other.
 #pragma once
 
+#include <fnmatch.h>
+
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -49,6 +51,12 @@ struct Kernel {
   }
 };
 
+// DSA_TEST_KERNELS, a glob, leaves out other kernels.
+inline bool is_wanted(const char* kernel) {
+  const char* glob = std::getenv("DSA_TEST_KERNELS");
+  return !glob || fnmatch(glob, kernel, 0) == 0;
+}
+
 inline std::vector<Kernel> kernels_of(int32_t operation, int32_t threads = 1) {
   std::vector<Kernel> out;
   const Context all = make_context();
@@ -57,7 +65,7 @@ inline std::vector<Kernel> kernels_of(int32_t operation, int32_t threads = 1) {
     dsa_kernel_info info{};
     info.struct_size = sizeof info;
     if (dsa_kernel_get(all.get(), i, &info) != DSA_OK) break;
-    if (info.operation != operation) continue;
+    if (info.operation != operation || !is_wanted(info.name)) continue;
     out.push_back({info.name, info.family, info.usable == 1, info.reason,
                    info.usable == 1 ? make_context(info.name, threads) : nullptr});
   }

@@ -124,27 +124,6 @@ struct Copy {
   bool output;
 };
 
-// A call as a graph of its own, replayed once.
-dsa_status run_captured(const dsa_exec& exec, const DeviceCall& call) {
-  Driver& driver = Driver::get();
-  void *stream = nullptr, *graph = nullptr, *runnable = nullptr;
-  driver.call("cuStreamCreate", &stream, 1u);
-  driver.call("cuStreamBeginCapture_v2", stream, 2 /* relaxed */);
-  dsa_exec captured = exec;
-  captured.stream = stream;
-  const dsa_status status = call(&captured);
-  driver.call("cuStreamEndCapture", stream, &graph);
-  if (status == DSA_OK) {
-    driver.call("cuGraphInstantiateWithFlags", &runnable, graph, 0ull);
-    driver.call("cuGraphLaunch", runnable, stream);
-    driver.call("cuStreamSynchronize", stream);
-    driver.call("cuGraphExecDestroy", runnable);
-  }
-  driver.call("cuGraphDestroy", graph);
-  driver.call("cuStreamDestroy_v2", stream);
-  return status;
-}
-
 constexpr size_t kPastWorkspace = 256;
 
 }  // namespace
@@ -193,7 +172,18 @@ dsa_status run_copied(Tensors tensors, const dsa_exec* exec,
     driver.call("cuMemsetD8_v2", workspace, static_cast<unsigned char>(0xff), bytes);
     used.workspace = reinterpret_cast<void*>(workspace);
   }
-  const dsa_status status = graph ? run_captured(used, call) : call(&used);
+  dsa_status status;
+  if (graph) {
+    // The memory checked below is this call's, not the graph's own.
+    CapturedCall captured(0, [&](const dsa_exec* exec) {
+      used.stream = exec->stream;
+      return call(&used);
+    });
+    status = captured.status();
+    if (status == DSA_OK) captured.run();
+  } else {
+    status = call(&used);
+  }
   driver.call("cuCtxSynchronize");
 
   std::vector<char> back;
@@ -218,6 +208,56 @@ dsa_status run_copied(Tensors tensors, const dsa_exec* exec,
     }
   }
   return status;
+}
+
+DeviceBytes::DeviceBytes(size_t bytes) : bytes_(bytes) {
+  Driver::get().call("cuMemAlloc_v2", &address_, bytes > 0 ? bytes : size_t{1});
+}
+
+DeviceBytes::~DeviceBytes() { Driver::get().call("cuMemFree_v2", address_); }
+
+void DeviceBytes::fill(unsigned char byte) {
+  Driver::get().call("cuMemsetD8_v2", address_, byte, bytes_);
+}
+
+void DeviceBytes::upload(const void* from, size_t bytes, size_t offset) {
+  Driver::get().call("cuMemcpyHtoD_v2", address_ + offset, from, bytes);
+}
+
+void DeviceBytes::download(void* to, size_t bytes, size_t offset) const {
+  Driver::get().call("cuMemcpyDtoH_v2", to, address_ + offset, bytes);
+}
+
+CapturedCall::CapturedCall(uint64_t workspace_bytes, const DeviceCall& call)
+    : workspace_(workspace_bytes) {
+  Driver& driver = Driver::get();
+  workspace_.fill(0xff);
+  driver.call("cuStreamCreate", &stream_, 1u);
+  driver.call("cuStreamBeginCapture_v2", stream_, 0 /* global: any forbidden call ends it */);
+  dsa_exec exec{};
+  exec.struct_size = sizeof exec;
+  exec.stream = stream_;
+  if (workspace_bytes > 0) {
+    exec.workspace = workspace_.data();
+    exec.workspace_size = workspace_bytes;
+  }
+  status_ = call(&exec);
+  driver.call("cuStreamEndCapture", stream_, &graph_);
+  if (status_ == DSA_OK) {
+    driver.call("cuGraphInstantiateWithFlags", &runnable_, graph_, 0ull);
+  }
+}
+
+CapturedCall::~CapturedCall() {
+  Driver& driver = Driver::get();
+  if (runnable_) driver.call("cuGraphExecDestroy", runnable_);
+  if (graph_) driver.call("cuGraphDestroy", graph_);
+  driver.call("cuStreamDestroy_v2", stream_);
+}
+
+void CapturedCall::run() {
+  Driver::get().call("cuGraphLaunch", runnable_, stream_);
+  Driver::get().call("cuStreamSynchronize", stream_);
 }
 
 }  // namespace support

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <vector>
 
 #include "dsa.h"
 
@@ -54,5 +56,69 @@ Desc said_on_device(Desc d) {
 using DeviceCall = std::function<dsa_status(const dsa_exec* exec)>;
 dsa_status run_copied(Tensors tensors, const dsa_exec* exec,
                       const std::function<uint64_t()>& bytes_needed, const DeviceCall& call);
+
+// Memory on the GPU that a test keeps.
+class DeviceBytes {
+ public:
+  explicit DeviceBytes(size_t bytes);
+  ~DeviceBytes();
+  DeviceBytes(const DeviceBytes&) = delete;
+  DeviceBytes& operator=(const DeviceBytes&) = delete;
+  void* data() const { return reinterpret_cast<void*>(address_); }
+  size_t bytes() const { return bytes_; }
+  void fill(unsigned char byte);
+  void upload(const void* from, size_t bytes, size_t offset = 0);
+  void download(void* to, size_t bytes, size_t offset = 0) const;
+
+ private:
+  unsigned long long address_ = 0;
+  size_t bytes_;
+};
+
+// A dense tensor on the GPU.
+template <class T>
+class DeviceArray {
+ public:
+  DeviceArray(int32_t dtype, std::vector<int64_t> shape)
+      : tensor(dsa_tensor_make(nullptr, dtype, int32_t(shape.size()), shape.data())), count_(1) {
+    for (const int64_t n : shape) count_ *= size_t(n);
+    bytes_ = std::make_unique<DeviceBytes>(count_ * sizeof(T));
+    tensor.data = bytes_->data();
+    tensor.device = DSA_DEVICE_CUDA;
+  }
+  size_t size() const { return count_; }
+  void set(const std::vector<T>& values) { bytes_->upload(values.data(), count_ * sizeof(T)); }
+  void fill(unsigned char byte) { bytes_->fill(byte); }
+  std::vector<T> get() const {
+    std::vector<T> values(count_);
+    bytes_->download(values.data(), count_ * sizeof(T));
+    return values;
+  }
+
+  dsa_tensor tensor;
+
+ private:
+  size_t count_;
+  std::unique_ptr<DeviceBytes> bytes_;
+};
+
+// A captured call; every run() replays it and waits.
+class CapturedCall {
+ public:
+  // `call` gets an exec whose stream is being captured and whose workspace has the bytes asked for.
+  CapturedCall(uint64_t workspace_bytes, const DeviceCall& call);
+  ~CapturedCall();
+  CapturedCall(const CapturedCall&) = delete;
+  CapturedCall& operator=(const CapturedCall&) = delete;
+  dsa_status status() const { return status_; }
+  void run();
+
+ private:
+  DeviceBytes workspace_;
+  dsa_status status_;
+  void* stream_ = nullptr;
+  void* graph_ = nullptr;
+  void* runnable_ = nullptr;
+};
 
 }  // namespace support

@@ -22,15 +22,10 @@ void backwards(void* most, int64_t count, dsa_parallel_body body, void* arg) {
 
 Context make_backwards_context(const std::string& glob, int64_t* most) {
   dsa_ctx_options options{};
-  options.struct_size = sizeof options;
   options.num_threads = 3;
   options.parallel_for = backwards;
   options.parallel_user = most;
-  setenv("DSA_KERNEL", glob.c_str(), 1);
-  dsa_ctx* ctx = nullptr;
-  dsa_ctx_create(&options, &ctx);
-  unsetenv("DSA_KERNEL");
-  return Context(ctx);
+  return make_context(options, glob);
 }
 
 template <class Desc>

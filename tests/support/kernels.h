@@ -18,12 +18,10 @@ struct DestroyContext {
 };
 using Context = std::unique_ptr<dsa_ctx, DestroyContext>;
 
-// A context that takes the kernels matching `glob` alone (all when empty). The environment is read
-// when a context is made, so it is set around that.
-inline Context make_context(const std::string& glob = "", int32_t threads = 1) {
-  dsa_ctx_options options{};
+// A context that takes the kernels matching `glob` alone (all when empty), with the GPU where the
+// tests want it. The environment is read when a context is made, so it is set around that.
+inline Context make_context(dsa_ctx_options options, const std::string& glob) {
   options.struct_size = sizeof options;
-  options.num_threads = threads;
   if (device_wanted()) {
     options.device = DSA_DEVICE_CUDA;
     options.flags = DSA_CTX_DEVICE_OPTIONAL;
@@ -33,6 +31,11 @@ inline Context make_context(const std::string& glob = "", int32_t threads = 1) {
   const dsa_status status = dsa_ctx_create(&options, &ctx);
   if (!glob.empty()) unsetenv("DSA_KERNEL");
   return Context(status == DSA_OK ? ctx : nullptr);
+}
+inline Context make_context(const std::string& glob = "", int32_t threads = 1) {
+  dsa_ctx_options options{};
+  options.num_threads = threads;
+  return make_context(options, glob);
 }
 
 struct Kernel {

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <numeric>
 
 #include "array.h"
 #include "fill.h"
@@ -34,29 +35,46 @@ bool has_avx512_bf16() {
 }
 #endif
 
-// The most operations a second that the team reached in any repeat of `work(thread, rounds)`.
-double best_rate(Team& team, double seconds, double operations_a_round,
-                 const std::function<void(int, int64_t)>& work) {
-  int64_t rounds = 16;
-  for (;;) {  // to repeats of an eighth of the time
-    const double t = team.run([&](int thread) { work(thread, rounds); });
-    if (t > seconds / 16) break;
-    rounds = t < seconds / 256 ? rounds * 8 : rounds * 2;
-  }
+// The most that the team got through in a second: `piece(thread)` does `amount` of it. Every thread
+// does pieces until the time is up, and their rates add up. (Equal shares, timed to the end of the
+// last one, would measure the slowest core times the number of cores: on a machine whose cores are
+// shared, less than what a kernel reaches that hands out work as it is done.)
+double best_rate(Team& team, double seconds, double amount, const std::function<void(int)>& piece) {
+  const double slice = seconds / 8;
+  std::vector<double> rates(size_t(team.size()));
   double best = 0;
   const double begin = now();
   for (int i = 0; i < 3 || now() - begin < seconds; ++i) {
-    const double t = team.run([&](int thread) { work(thread, rounds); });
-    best = std::max(best, operations_a_round * double(rounds) * team.size() / t);
+    team.run([&](int thread) {
+      const double start = now();
+      double spent = 0, done = 0;
+      for (; spent < slice; spent = now() - start) {
+        piece(thread);
+        done += amount;
+      }
+      rates[size_t(thread)] = done / spent;
+    });
+    best = std::max(best, std::accumulate(rates.begin(), rates.end(), 0.0));
   }
   return best;
 }
 
+// Rounds that take some 20 us: a look at the clock between two pieces costs nothing then.
+int64_t rounds_of_a_piece(float (*loop)(int64_t)) {
+  for (int64_t rounds = 16;; rounds *= 2) {
+    const double start = now();
+    sink = loop(rounds);
+    if (now() - start > 20e-6) return rounds;
+  }
+}
+
 Rate flop_rate_of(const std::string& name, Team& one, Team& all, double seconds, double flop,
                   float (*loop)(int64_t)) {
-  const auto work = [loop](int, int64_t rounds) { sink = loop(rounds); };
-  return {name, best_rate(one, seconds, flop, work) * 1e-9,
-          best_rate(all, seconds, flop, work) * 1e-9, "GFLOP/s"};
+  const int64_t rounds = rounds_of_a_piece(loop);
+  const auto piece = [&](int) { sink = loop(rounds); };
+  const double amount = flop * double(rounds) * 1e-9;
+  return {name, best_rate(one, seconds, amount, piece), best_rate(all, seconds, amount, piece),
+          "GFLOP/s"};
 }
 
 // A buffer that no cache holds: twice the last level, 256 MiB at least, and at most an eighth of
@@ -69,39 +87,36 @@ int64_t memory_roof_bytes() {
   return wanted / (1 << 20) * (1 << 20);
 }
 
+// Each thread goes round and round in its own share of the buffer.
 void add_memory_rates(Roofs& found, Team& one, Team& all, double seconds,
                       const roofs::Loops& loops) {
-  const int64_t bytes = memory_roof_bytes();
-  found.memory_bytes = double(bytes);
-  Array from(DSA_U8, {bytes}), to(DSA_U8, {bytes / 2});
-  const auto share = [](int64_t total, int thread, int threads) {
-    constexpr int64_t kUnit = 4096;
-    const int64_t units = total / kUnit;
-    const int64_t begin = units * thread / threads * kUnit;
-    return std::pair(begin, units * (thread + 1) / threads * kUnit - begin);
-  };
-  all.run([&](int thread) {  // the pages lie where they are read
-    const auto [begin, size] = share(bytes, thread, all.size());
-    std::memset(from.data<char>() + begin, 1 + thread, size_t(size));
-    const auto [begin_to, size_to] = share(bytes / 2, thread, all.size());
-    std::memset(to.data<char>() + begin_to, 1, size_t(size_to));
-  });
+  constexpr int64_t kPiece = 1 << 20;  // at 10 GB/s 100 us
+  const int64_t pieces = memory_roof_bytes() / kPiece;
+  found.memory_bytes = double(pieces * kPiece);
+  Array from(DSA_U8, {pieces * kPiece}), to(DSA_U8, {pieces * kPiece / 2});
   const auto rate = [&](Team& team, bool copies) {
-    double best = 0;
-    const double begin = now();
-    for (int i = 0; i < 3 || now() - begin < seconds; ++i) {
-      const double t = team.run([&](int thread) {
-        if (copies) {  // the first half into the other buffer
-          const auto [at, size] = share(bytes / 2, thread, team.size());
-          std::memcpy(to.data<char>() + at, from.data<char>() + at, size_t(size));
-        } else {
-          const auto [at, size] = share(bytes, thread, team.size());
-          sink = double(loops.read(from.data<uint64_t>() + at / 8, size / 8));
-        }
-      });
-      best = std::max(best, double(bytes) / t * 1e-9);  // a copy reads and writes half as much each
-    }
-    return best;
+    const int64_t total = copies ? pieces / 2 : pieces;
+    std::vector<int64_t> next(size_t(team.size()));
+    const auto first = [&](int thread) { return total * thread / team.size(); };
+    const auto take = [&](int thread) {
+      int64_t& at = next[size_t(thread)];
+      if (at < first(thread) || at >= first(thread + 1)) at = first(thread);
+      return at++ * kPiece;
+    };
+    team.run([&](int thread) {  // the pages lie where they are used
+      const int64_t at = first(thread) * kPiece, size = first(thread + 1) * kPiece - at;
+      std::memset(from.data<char>() + at, 1 + thread, size_t(size));
+      if (copies) std::memset(to.data<char>() + at, 1, size_t(size));
+    });
+    // A copied piece is read and written.
+    return best_rate(team, seconds, double(kPiece) * (copies ? 2 : 1) * 1e-9, [&](int thread) {
+      const int64_t at = take(thread);
+      if (copies) {
+        std::memcpy(to.data<char>() + at, from.data<char>() + at, size_t(kPiece));
+      } else {
+        sink = double(loops.read(from.data<uint64_t>() + at / 8, kPiece / 8));
+      }
+    });
   };
   found.rates.push_back({"memory.read", rate(one, false), rate(all, false), "GB/s"});
   found.rates.push_back({"memory.copy", rate(one, true), rate(all, true), "GB/s"});

@@ -4,14 +4,10 @@
 
 #include <algorithm>
 
-#include "measure.h"
-
 namespace bench {
 
 Team::Team(int threads, const std::vector<int>& cores) {
   threads = std::max(threads, 1);
-  began_.resize(size_t(threads));
-  ended_.resize(size_t(threads));
   const bool bind = cores.size() == size_t(threads);
   for (int i = 0; i < threads; ++i) {
     threads_.emplace_back([this, i, core = bind ? cores[size_t(i)] : -1] { work(i, core); });
@@ -27,7 +23,7 @@ Team::~Team() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-double Team::run(const std::function<void(int)>& f) {
+void Team::run(const std::function<void(int)>& f) {
   std::unique_lock lock(mutex_);
   body_ = &f;
   ready_ = 0;
@@ -35,8 +31,6 @@ double Team::run(const std::function<void(int)>& f) {
   ++generation_;
   wake_.notify_all();
   done_.wait(lock, [this] { return working_ == 0; });
-  return *std::max_element(ended_.begin(), ended_.end()) -
-         *std::max_element(began_.begin(), began_.end());
 }
 
 void Team::work(int thread, int core) {
@@ -57,9 +51,7 @@ void Team::work(int thread, int core) {
     // All start when the last one is awake.
     ready_.fetch_add(1);
     while (ready_.load(std::memory_order_acquire) < size()) std::this_thread::yield();
-    began_[size_t(thread)] = now();
     (*body_)(thread);
-    ended_[size_t(thread)] = now();
     lock.lock();
     if (--working_ == 0) done_.notify_one();
   }

@@ -20,8 +20,8 @@ class Team {
   Team& operator=(const Team&) = delete;
 
   int size() const { return int(threads_.size()); }
-  // Runs f(thread) on every thread; seconds from the common start to the last one's end.
-  double run(const std::function<void(int)>& f);
+  // Runs f(thread) on every thread at once; returns when all are done.
+  void run(const std::function<void(int)>& f);
 
  private:
   void work(int thread, int core);
@@ -33,7 +33,6 @@ class Team {
   int working_ = 0;
   bool stop_ = false;
   std::atomic<int> ready_ = 0;
-  std::vector<double> began_, ended_;
   std::vector<std::thread> threads_;
 };
 

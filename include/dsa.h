@@ -502,8 +502,11 @@ DSA_API dsa_status dsa_topk(dsa_ctx *ctx, const dsa_topk_desc *desc, const dsa_e
  * What dsa_indexer with f32 scores and then dsa_topk give, bit for bit, without the score matrix in
  * memory: at most 64 MiB of workspace whatever T and S. Fields as in the two. DSA_COLUMNS_FROM_BEGIN
  * says what the columns of the mask are. slot_table not given: block_table and the keys' page size.
- * (One difference, under DSA_SELECT_NEG_INF: a key that a mask or a bad block-table entry hides is a
- * column of -inf to the second step of the two, and can be selected there; it never is here.)
+ * Two differences under DSA_SELECT_NEG_INF, where the second of the two steps takes any column of
+ * -inf for a key, and may select it; here neither is one:
+ *   - a key that a bad block-table entry hides (or the mask, if only the first step gets it)
+ *   - with DSA_COLUMNS_FROM_BEGIN, a column past the last key, begin[t] + j >= S, unless the row's
+ *     visible range ends before it: dsa_topk does not know S
  *
  * Flags: DSA_CAUSAL, DSA_COLUMNS_FROM_BEGIN, DSA_NO_RELU, DSA_SELECT_NEG_INF. Since 0.1. */
 typedef struct dsa_indexer_topk_desc {

@@ -11,7 +11,7 @@ packages_of_group() {
   case $1 in
     build) echo cmake ninja-build g++ pkg-config libhwloc-dev ;;
     engine) echo libopenblas-openmp-dev libcli11-dev nlohmann-json3-dev libfmt-dev ;;
-    tests) echo libgtest-dev clang clang-format clang-tidy libomp-dev ;;
+    tests) echo libgtest-dev clang libclang-rt-dev clang-format clang-tidy libomp-dev ;;
     python) echo python3 python3-venv ;;
     emulator)
       echo gcc libc6-dev binutils cpio isolinux syslinux-common xorriso debian-archive-keyring

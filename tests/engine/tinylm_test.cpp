@@ -194,7 +194,8 @@ TEST_F(DamagedModel, WrongWeightFailsTheCheck) {
   const Result r = run(arguments());
   EXPECT_EQ(r.code, 1) << r.out;
   EXPECT_NE(r.out.find("FAILED"), std::string::npos);
-  EXPECT_EQ(r.err, "tinylm: error: a check failed, see above\n");
+  // On a slow machine progress comes before it.
+  EXPECT_EQ(last_line(r.err), "tinylm: error: a check failed, see above") << r.err;
 }
 
 TEST(Tinylm, LastLine) {

@@ -1,5 +1,4 @@
 // Mistakes in the fields of dsa_indexer and dsa_indexer_topk.
-#include "support/draw_fields.h"
 #include "support/mistakes.h"
 
 using namespace support;
@@ -8,12 +7,6 @@ namespace {
 
 constexpr int64_t kRows = 4, kBatch = 2, kHeads = 3, kDim = 8, kPages = 5, kPageSize = 2,
                   kTablePages = 3, kKeys = kTablePages * kPageSize;
-
-dsa_tensor zeros(Arena& arena, int32_t dtype, std::vector<int64_t> shape, Arena::Style style = {}) {
-  const dsa_tensor t = arena.input(dtype, std::move(shape), style);
-  fill(t, [] { return 0.0; });
-  return t;
-}
 
 // Paged keys, visibility by range, everything optional given.
 template <class Desc>
@@ -71,11 +64,13 @@ std::unique_ptr<IndexerCase> packed_case() {
   return c;
 }
 
+// Keys in slices, visibility by lengths.
 std::unique_ptr<IndexerCase> batch_case() {
   auto c = indexer_case();
   dsa_indexer_desc& d = c->d;
   d.key_layout = DSA_LAYOUT_BATCH;
-  d.block_table = {};
+  d.block_table = d.row_request = d.row_begin = d.row_end = {};
+  d.seq_lens = zeros(c->arena, DSA_I32, {kBatch});
   d.keys = zeros(c->arena, DSA_F16, {kBatch, kKeys, kDim});
   d.k_scale = zeros(c->arena, DSA_F32, {kBatch, kKeys});
   return c;
@@ -108,6 +103,10 @@ std::vector<Mistake<D>> input_mistakes(const std::string& op) {
   return {
       {number(&D::key_layout, 3), DSA_ERROR_INVALID, {op, "layout", "keys", "3"}},
       {number(&D::key_layout, -1), DSA_ERROR_INVALID, {op, "layout", "keys", "-1"}},
+      {number(&D::key_layout, DSA_LAYOUT_ROWS),
+       DSA_ERROR_INVALID,
+       {op + ".block_table", "layout is rows"}},
+      {number(&D::key_layout, DSA_LAYOUT_BATCH), DSA_ERROR_INVALID, {op + ".", "shape[0] is 5"}},
       {number(&D::key_format, 2), DSA_ERROR_INVALID, {op + ".key_format is 2"}},
       {number(&D::key_format, 3), DSA_ERROR_INVALID, {op + ".key_format is 3"}},
       {number(&D::key_format, 4), DSA_ERROR_UNSUPPORTED, {op + ".key_format is 4"}},
@@ -131,6 +130,7 @@ std::vector<Mistake<D>> input_mistakes(const std::string& op) {
       {[](D& d) { d.q = {}; }, DSA_ERROR_INVALID, {op + ".q.ndim is 0"}},
       {[](D& d) { d.keys = {}; }, DSA_ERROR_INVALID, {op + ".keys"}},
       {extent(&D::q, 1, 0), DSA_ERROR_INVALID, {op + ".q.shape[1] is 0"}},
+      {extent(&D::q, 2, 0), DSA_ERROR_INVALID, {op + ".q.shape[2] is", "dim of 0"}},
       {extent(&D::q, 1, 5000), DSA_ERROR_INVALID, {op + ".q.shape[1] is", "5000", "1024"}},
       {extent(&D::q, 2, 5000), DSA_ERROR_INVALID, {op + ".q.shape[2] is", "5000", "1024"}},
       {extent(&D::q, 2, 4), DSA_ERROR_INVALID, {op + ".keys.shape[2] is 8", "q", "4"}},
@@ -163,7 +163,8 @@ TEST(BadIndexer, Tensors) {
   expect_tensor_mistakes<dsa_indexer_desc>(
       ctx.get(), batch_case, "indexer",
       {{"keys", &dsa_indexer_desc::keys, Field<dsa_indexer_desc>::kOther},
-       {"k_scale", &dsa_indexer_desc::k_scale, Field<dsa_indexer_desc>::kOther}});
+       {"k_scale", &dsa_indexer_desc::k_scale, Field<dsa_indexer_desc>::kOther},
+       {"seq_lens", &dsa_indexer_desc::seq_lens, Field<dsa_indexer_desc>::kOther}});
 }
 
 TEST(BadIndexer, Fields) {
@@ -258,6 +259,7 @@ TEST(BadIndexer, Fused) {
        {number(&D::k, 3), DSA_ERROR_INVALID, {"indexer_topk.indices.shape[1] is 2, k is 3"}},
        {number(&D::order, 7), DSA_ERROR_INVALID, {"indexer_topk.order is 7"}},
        {number(&D::ties, -1), DSA_ERROR_INVALID, {"indexer_topk.ties is -1"}},
+       {number(&D::ties, DSA_TIES_ANY), DSA_ERROR_INVALID, {"cut_score", "DSA_TIES_ANY"}},
        {number(&D::slot_page_size, -1), DSA_ERROR_INVALID, {"indexer_topk.slot_page_size is -1"}},
        {number(&D::slot_page_stride, 3),
         DSA_ERROR_INVALID,
@@ -280,4 +282,11 @@ TEST(BadIndexer, Fused) {
        {[](D& d) { d.indices = d.slots = d.values = d.counts = d.cut_score = d.cut_index = {}; },
         DSA_ERROR_INVALID,
         {"indexer_topk", "no output"}}});
+  for (dsa_tensor D::*other : {&D::keys, &D::hint_bound, &D::cut_index}) {
+    expect_mistake<D>(ctx.get(), fused_case,
+                      {[=](D& d) { d.counts.data = (d.*other).data; },
+                       DSA_ERROR_INVALID,
+                       {"indexer_topk.counts", "overlap"}},
+                      true);
+  }
 }

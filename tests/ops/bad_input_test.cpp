@@ -2,7 +2,6 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "support/draw_fields.h"
 #include "support/mistakes.h"
 
 using namespace support;
@@ -12,12 +11,6 @@ namespace {
 constexpr int64_t kRows = 4, kBatch = 2, kColumns = 9;
 using TopkField = Field<dsa_topk_desc>;
 using TopkMistake = Mistake<dsa_topk_desc>;
-
-dsa_tensor zeros(Arena& arena, int32_t dtype, std::vector<int64_t> shape) {
-  const dsa_tensor t = arena.input(dtype, std::move(shape), {});
-  fill(t, [] { return 0.0; });
-  return t;
-}
 
 // All fields that go together: keys by range, slots through the pages' own table.
 std::unique_ptr<TopkCase> topk_case() {
@@ -212,6 +205,7 @@ TEST(BadInput, NullsAndKinds) {
     forward.gpu_busy = busy;
     EXPECT_EQ(dsa_forward(ctx.get(), &forward, nullptr), DSA_ERROR_INVALID);
   }
+  EXPECT_STREQ(dsa_status_name(DSA_ERROR_WORKSPACE), "DSA_ERROR_WORKSPACE");
   EXPECT_STREQ(dsa_status_name(-100), "unknown status");
   EXPECT_STREQ(dsa_status_name(1), "unknown status");
 }
@@ -258,6 +252,7 @@ TEST(BadInput, Exec) {
   dsa_plan* plan = nullptr;
   ASSERT_EQ(dsa_plan_create(ctx.get(), &c->d, &plan), DSA_OK);
   expect(DSA_OK, {}, [&](dsa_exec& e) { e.plan = plan; });
+  EXPECT_TRUE(all_in(dsa_plan_kernel(plan), {"cpu.topk."})) << dsa_plan_kernel(plan);
   EXPECT_EQ(dsa_plan_refused(plan, -1), nullptr);
   EXPECT_EQ(dsa_plan_refused(plan, 1000), nullptr);
   const Context other = context();

@@ -1,6 +1,9 @@
 // Large random calls: kernels divide them between threads. The result of four threads is the
-// oracle's, and the same bits come from one thread and from tasks that run last to first.
+// oracle's, and the same bits come from one thread, from the caller's own threads, and from tasks
+// that run last to first. The thread sanitizer runs this program.
 #include <gtest/gtest.h>
+
+#include <thread>
 
 #include "oracle/attention.h"
 #include "oracle/indexer.h"
@@ -20,11 +23,18 @@ void backwards(void* most, int64_t count, dsa_parallel_body body, void* arg) {
   for (int64_t i = count - 1; i >= 0; --i) body(arg, i);
 }
 
-Context make_backwards_context(const std::string& glob, int64_t* most) {
+void on_std_threads(void*, int64_t count, dsa_parallel_body body, void* arg) {
+  std::vector<std::thread> threads;
+  for (int64_t i = 1; i < count; ++i) threads.emplace_back([=] { body(arg, i); });
+  if (count > 0) body(arg, 0);
+  for (std::thread& thread : threads) thread.join();
+}
+
+Context make_context_over(dsa_parallel_for parallel_for, void* user, const std::string& glob) {
   dsa_ctx_options options{};
   options.num_threads = 3;
-  options.parallel_for = backwards;
-  options.parallel_user = most;
+  options.parallel_for = parallel_for;
+  options.parallel_user = user;
   return make_context(options, glob);
 }
 
@@ -41,7 +51,8 @@ void judge_divided(int32_t operation, Draw&& draw, Check&& check) {
     if (!kernel.usable) continue;
     const Context four = make_context(kernel.name, 4);
     int64_t most = 0;
-    const Context reversed = make_backwards_context(kernel.name, &most);
+    const Context reversed = make_context_over(backwards, &most, kernel.name);
+    const Context std_threads = make_context_over(on_std_threads, nullptr, kernel.name);
     uint64_t divided = 0, ran = 0;
     const double end = now() + range.seconds * 0.25;
     for (uint64_t seed = range.first; seed < range.first + range.count && now() < end; ++seed) {
@@ -57,6 +68,9 @@ void judge_divided(int32_t operation, Draw&& draw, Check&& check) {
       c->arena.reset_outputs();
       ASSERT_EQ(run(kernel.ctx.get(), c->d), DSA_OK) << context << dsa_last_error();
       ASSERT_TRUE(c->arena.output_bytes() == first) << context << "\none thread";
+      c->arena.reset_outputs();
+      ASSERT_EQ(run(std_threads.get(), c->d), DSA_OK) << context << dsa_last_error();
+      ASSERT_TRUE(c->arena.output_bytes() == first) << context << "\nthe caller's threads";
       c->arena.reset_outputs();
       most = 0;
       ASSERT_EQ(run(reversed.get(), c->d), DSA_OK) << context << dsa_last_error();

@@ -167,6 +167,28 @@ void expect_row_equal(dsa_ctx* ctx, const Desc& whole, const oracle::Row& row, i
   }
 }
 
+void expect_row_equal(dsa_ctx* ctx, const dsa_sparse_attn_desc& whole, const oracle::Row& row,
+                      int64_t batch, int64_t t, const std::string& context) {
+  OneRow one;
+  dsa_sparse_attn_desc d = whole;
+  one.set_range(d, row, batch, t);
+  take_row(d.q, 2, t);
+  take_row(d.q2, 2, t);
+  if (d.q_scale.ndim > 1) take_row(d.q_scale, 1, t);
+  for (dsa_tensor* matrix : {&d.indices, &d.indices_b, &d.scores}) take_row(*matrix, 1, t);
+  for (dsa_tensor* column : {&d.counts, &d.counts_b, &d.index_base, &d.cut_score, &d.cut_index,
+                             &d.row_begin_b, &d.row_end_b}) {
+    take_row(*column, 0, t);
+  }
+  one.own(d.out, 2, t);
+  one.own(d.lse, 1, t);
+  one.own(d.max, 1, t);
+  ASSERT_EQ(run(ctx, d), DSA_OK) << context << dsa_last_error();
+  ASSERT_TRUE(OneRow::same(whole.out, d.out, 2, t) && OneRow::same(whole.lse, d.lse, 1, t) &&
+              OneRow::same(whole.max, d.max, 1, t))
+      << context << "\nrow " << t << " alone differs";
+}
+
 template <class Draw, class FindRow>
 void expect_rows_alone(int32_t operation, Draw&& draw, FindRow&& find_row, uint64_t seeds) {
   for (const Kernel& kernel : kernels_of(operation)) {
@@ -221,6 +243,24 @@ TEST(RowsAlone, Indexer) {
         each_index_row(d, d.scores.shape[d.scores.ndim - 1], f);
       },
       300);
+}
+
+template <class F>
+void each_attention_row(const dsa_sparse_attn_desc& d, F&& f) {
+  const int64_t rows = oracle::row_count(d.q, 2);
+  const bool packed = d.key_format == DSA_FORMAT_KV_FP8_656 && d.kv.ndim == 2;
+  const int64_t limit =
+      oracle::make_cache(d.key_layout, d.page_size, d.kv, d.block_table, packed).keys;
+  const int64_t columns = d.scores.ndim ? d.scores.shape[d.scores.ndim - 1] : -1;
+  for (int64_t t = 0; t < rows; ++t) {
+    f(oracle::find_row(d, t, rows, d.batch, limit, columns), d.batch, t);
+  }
+}
+
+TEST(RowsAlone, SparseAttn) {
+  expect_rows_alone(
+      DSA_OP_SPARSE_ATTN, draw_sparse_attn,
+      [](const dsa_sparse_attn_desc& d, auto&& f) { each_attention_row(d, f); }, 300);
 }
 
 TEST(RowsAlone, IndexerTopk) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "support/cases.h"
+#include "support/draw_fields.h"
 #include "support/element.h"
 #include "support/kernels.h"
 
@@ -36,6 +37,13 @@ inline bool all_in(const std::string& text, const std::vector<std::string>& part
     if (text.find(part) == std::string::npos) return false;
   }
   return true;
+}
+
+inline dsa_tensor zeros(Arena& arena, int32_t dtype, std::vector<int64_t> shape,
+                        Arena::Style style = {}) {
+  const dsa_tensor t = arena.input(dtype, std::move(shape), style);
+  fill(t, [] { return 0.0; });
+  return t;
 }
 
 // A call that is right, made anew for every mistake.

@@ -18,15 +18,18 @@ struct TopkCase {
   int32_t k = 0;
   int32_t dtype = DSA_F32;
   Pattern pattern = Pattern::kRandn;
-  std::string outputs = "indices,values";  // of indices, values, counts, cut
+  std::string outputs = "indices,values";  // of indices, slots, values, counts, cut
   int32_t order = DSA_ORDER_INDEX;
   int32_t ties = DSA_TIES_SMALLER_INDEX;
+  std::string lengths;      // row_end: "" all n; a number; "log-uniform" from 1 to n
   bool to_maximum = false;  // by turns with a vectorised maximum over the same row
 };
 
 struct IndexerCase {
   int64_t queries = 1, keys = 0, heads = 0, dim = 0;
-  int32_t k = 0;  // 0: dsa_indexer; else dsa_indexer_topk
+  int64_t batch = 0;  // requests of `keys` keys each and queries / batch queries at their ends;
+                      // 0: one request
+  int32_t k = 0;      // 0: dsa_indexer; else dsa_indexer_topk
   int32_t q_dtype = DSA_F32, key_dtype = DSA_F32, score_dtype = DSA_F32;
   bool packed = false;                // keys in pages of 64, DSA_FORMAT_KEY_PAGE_132
   bool causal = false;                // the queries are the last ones of the keys
@@ -55,10 +58,12 @@ struct Job {
   std::string model;
   ContextSpec context;
   Case what;
+  DeviceMode device_mode = DeviceMode::kWarm;
 };
 
 struct Settings {
   TimingPlan timing;
+  DeviceTimingPlan device_timing;
   uint64_t seed = 1;
   std::string real_path;
   bool own_workspace = false;  // give a workspace; else the context lends one
@@ -69,6 +74,7 @@ struct Setup {
   const Context& context;
   const Settings& settings;
   const Roofs* roofs;  // or NULL
+  DeviceMode device_mode;
 };
 
 Record run(const Setup& setup, const TopkCase& c);
@@ -78,28 +84,19 @@ Record run(const Setup& setup, const OverheadCase& c);
 
 std::string describe(const Job& job);  // one line for the progress
 
-// dsa_exec with a workspace of the right size, or NULL when the context is to lend it.
-class Exec {
- public:
-  Exec(const Setup& setup, const void* desc);
-  const dsa_exec* get() const { return memory_.given() ? &exec_ : nullptr; }
-  uint64_t workspace_bytes() const { return bytes_; }
-
- private:
-  dsa_exec exec_ = {};
-  Array memory_;
-  uint64_t bytes_ = 0;
-};
+// A record of an operation: what all of them begin with.
+Record begin_record(const Setup& setup, const char* operation);
 
 // "indices,values" and so on into a descriptor of dsa_topk or dsa_indexer_topk.
 struct SelectOutputs {
-  Array indices, values, counts, cut_score, cut_index;
+  Array indices, slots, values, counts, cut_score, cut_index;
 
   SelectOutputs(const std::string& which, int64_t rows, int32_t k, int32_t values_dtype);
   double bytes() const;
   template <class Desc>
   void put(Desc& desc) const {
     desc.indices = indices.tensor();
+    desc.slots = slots.tensor();
     desc.values = values.tensor();
     desc.counts = counts.tensor();
     desc.cut_score = cut_score.tensor();

@@ -47,9 +47,14 @@ Context::Context(const ContextSpec& spec) {
   dsa_ctx_options options = {};
   options.struct_size = sizeof options;
   options.num_threads = spec.threads;
+  if (spec.cuda) {
+    options.device = DSA_DEVICE_CUDA;
+    options.device_id = device_id_ = spec.device_id;
+  }
   dsa_ctx* raw = nullptr;
   check(dsa_ctx_create(&options, &raw));
   ctx_.reset(raw);
+  if (spec.cuda) device_ = open_device(spec.device_id);
 
   uint64_t bytes = 0;
   check(dsa_ctx_describe(raw, nullptr, 0, &bytes));

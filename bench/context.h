@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "cuda/device.h"
+
 namespace bench {
 
 // A call that the library refuses because no kernel of the context does it.
@@ -24,6 +26,8 @@ struct ContextSpec {
   int32_t threads = 0;  // 0: the library's choice
   std::string kernel;   // DSA_KERNEL, "" leaves the environment as it is
   std::string isa;      // DSA_CPU_ISA, likewise
+  bool cuda = false;    // the operations of a CUDA device instead of the CPU's
+  int32_t device_id = 0;
   auto operator<=>(const ContextSpec&) const = default;
 };
 
@@ -36,6 +40,8 @@ class Context {
   int32_t threads() const { return threads_; }
   const std::vector<int>& cores() const { return cores_; }
   const std::string& isa_found() const { return isa_found_; }
+  Device* device() const { return device_.get(); }  // NULL: the CPU
+  int32_t device_id() const { return device_id_; }
 
   // The kernel that the descriptor gets: "cpu.topk.avx512". Throws as check.
   std::string kernel_for(const void* desc) const;
@@ -45,6 +51,8 @@ class Context {
   struct Deleter {
     void operator()(dsa_ctx* ctx) const { dsa_ctx_destroy(ctx); }
   };
+  int32_t device_id_ = 0;
+  std::unique_ptr<Device> device_;
   std::unique_ptr<dsa_ctx, Deleter> ctx_;
   nlohmann::ordered_json about_;
   int32_t threads_ = 1;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <numbers>
 #include <stdexcept>
 
@@ -104,6 +105,22 @@ void fill_scores(Array& scores, Pattern pattern, int32_t k, uint64_t seed,
     }
     case Pattern::kReal:
       return fill_real_scores(scores, real_path);
+  }
+}
+
+void fill_lengths(Array& lengths, int64_t n, const std::string& kind, uint64_t seed) {
+  int64_t all = 0;
+  if (kind != "log-uniform") {
+    char* rest = nullptr;
+    all = std::strtoll(kind.c_str(), &rest, 10);
+    if (*rest || all < 1 || all > n) {
+      throw std::invalid_argument("'" + kind + "' is neither log-uniform nor a length up to n");
+    }
+  }
+  Random random(seed, 0);
+  for (int64_t t = 0; t < lengths.size(); ++t) {
+    const int64_t drawn = int64_t(std::exp(random.uniform() * std::log(float(n))));
+    lengths.data<int32_t>()[t] = int32_t(all > 0 ? all : std::clamp<int64_t>(drawn, 1, n));
   }
 }
 

@@ -28,6 +28,9 @@ void fill_normal(Array& array, uint64_t seed, float scale = 1);
 void fill_scores(Array& scores, Pattern pattern, int32_t k, uint64_t seed,
                  const std::string& real_path);
 
+// Lengths of rows of at most n, i32: "log-uniform" from 1 to n, or all the number that `kind` is.
+void fill_lengths(Array& lengths, int64_t n, const std::string& kind, uint64_t seed);
+
 // `queries` selections of k different keys out of `keys`, ascending, i32 [queries, k].
 //   random  each query its own;  shared  all the same;  window  the last k keys before position
 //   keys - queries + t

@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "options.h"
+#include "peers.h"
 #include "progress.h"
 #include "suite.h"
 
@@ -53,12 +54,18 @@ int run_all(Options& options, const std::string& command) {
     roofs = measure_roofs(base, options.roof_time);
   }
 
+  std::optional<Peers> peers;
   Report report;
+  if (!options.peers.empty()) {
+    peers = Peers::read(options.peers);
+    report.set_peers(peers->names());
+  }
   for (const Job& job : options.jobs) {
     progress.step(describe(job));
     Record record;
     try {
-      const Setup setup{context(job.context), options.settings, roofs ? &*roofs : nullptr};
+      const Setup setup{context(job.context), options.settings, roofs ? &*roofs : nullptr,
+                        job.device_mode};
       record = std::visit([&setup](const auto& c) { return run(setup, c); }, job.what);
     } catch (const Unsupported& error) {
       // In a suite the other cases still count.
@@ -69,18 +76,28 @@ int run_all(Options& options, const std::string& command) {
     }
     if (!job.group.empty()) record["group"] = job.group;
     if (!job.model.empty()) record["model"] = job.model;
+    if (peers) peers->compare(record);
     report.add(std::move(record));
   }
   progress.clear();
 
   const nlohmann::ordered_json& about = base.about();
-  fmt::print("{}; {} threads, {}\n\n", about.value("cpu", "?"), base.threads(),
-             about.value("isa_used", "?"));
+  if (base.device()) {
+    fmt::print("{}; CUDA {}\n\n", about.value("cuda_device", "?"),
+               about.value("cuda_runtime", "?"));
+  } else {
+    fmt::print("{}; {} threads, {}\n\n", about.value("cpu", "?"), base.threads(),
+               about.value("isa_used", "?"));
+  }
   if (roofs) {
     roofs->print();
     fmt::print("\n");
   }
   if (!options.roofs_only) report.print_table();
+  if (peers) {
+    fmt::print("\n");
+    report.print_ratios();
+  }
 
   if (!options.csv.empty()) report.write_csv(options.csv);
   if (!options.json.empty()) {

@@ -48,7 +48,8 @@ struct Shapes {
   std::vector<std::string> triples;  // of top-k: ROWSxNxK
   std::vector<std::string> dtypes, patterns, selections;
   std::string q_dtype, key_dtype, out_dtype, outputs = "indices,values";
-  std::string order = "index", ties = "smaller";
+  std::string order = "index", ties = "smaller", lengths;
+  int64_t batch = 0;
   bool causal = false, to_maximum = false;
 };
 
@@ -92,6 +93,7 @@ void add_topk_jobs(const Shapes& s, Options& options) {
     c.order = value_of(kOrders, s.order);
     c.ties = value_of(kTies, s.ties);
     c.to_maximum = s.to_maximum;
+    c.lengths = s.lengths;
     for (const std::string& dtype : s.dtypes) {
       c.dtype = value_of(kDtypes, dtype);
       if (c.to_maximum && (c.dtype != DSA_F32 || c.n < 256)) {
@@ -110,6 +112,7 @@ void add_indexer_jobs(const Shapes& s, bool with_topk, Options& options) {
   const Numbers ks = with_topk ? or_default(s.k, {model ? model->k : 2048}) : Numbers{0};
   IndexerCase c;
   c.causal = s.causal;
+  c.batch = s.batch;
   c.outputs = s.outputs;
   for (const std::string& pattern : s.patterns) {
     c.pattern = pattern_from_name(pattern);
@@ -132,6 +135,11 @@ void add_indexer_jobs(const Shapes& s, bool with_topk, Options& options) {
                 c.queries = queries;
                 c.keys = keys;
                 c.k = int32_t(k);
+                if (c.batch > 0 && queries % c.batch != 0) {
+                  throw CLI::ValidationError(
+                      "--batch",
+                      fmt::format("{} queries are no multiple of {} requests", queries, c.batch));
+                }
                 options.jobs.push_back({"", s.model, options.context, c});
               }
             }
@@ -177,6 +185,19 @@ void add_attn_jobs(const Shapes& s, Options& options) {
   }
 }
 
+// Every job in each way of timing.
+void spread_over_modes(Options& options) {
+  if (!options.context.cuda) return;
+  std::vector<Job> all;
+  for (const Job& job : options.jobs) {
+    for (const DeviceMode mode : options.device_modes) {
+      all.push_back(job);
+      all.back().device_mode = mode;
+    }
+  }
+  options.jobs = std::move(all);
+}
+
 void add_numbers(CLI::App* command, const std::string& name, Numbers& to, const char* help,
                  int64_t most = int64_t{1} << 31) {
   command->add_option(name, to, help)->delimiter(',')->check(CLI::Range(int64_t{1}, most));
@@ -202,14 +223,15 @@ void add_outputs(CLI::App* command, Shapes& s) {
     std::string rest = text + ",";
     while (!rest.empty()) {
       const std::string name = rest.substr(0, rest.find(','));
-      if (name != "indices" && name != "values" && name != "counts" && name != "cut") {
-        return "'" + name + "' is none of indices, values, counts, cut";
+      if (name != "indices" && name != "slots" && name != "values" && name != "counts" &&
+          name != "cut") {
+        return "'" + name + "' is none of indices, slots, values, counts, cut";
       }
       rest.erase(0, name.size() + 1);
     }
     return std::string();
   };
-  command->add_option("--outputs", s.outputs, "of indices,values,counts,cut")
+  command->add_option("--outputs", s.outputs, "of indices,slots,values,counts,cut")
       ->check(CLI::Validator(valid, "LIST"))
       ->capture_default_str();
 }
@@ -220,6 +242,19 @@ void add_common(CLI::App& app, Options& o) {
   const auto option = [&](const char* name, auto& to, const char* help) {
     return app.add_option(name, to, help)->capture_default_str()->group(group);
   };
+  option("--device", o.device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
+  option("--device-id", o.context.device_id, "which CUDA device")->check(CLI::Range(0, 4096));
+  option("--timing", o.timings,
+         "of a CUDA device: warm, cold, burst, sustained (bench/cuda/device.h)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(device_mode_names()));
+  option("--calls", o.settings.device_timing.calls, "in a graph of a CUDA device, at most")
+      ->check(CLI::Range(1, 10000));
+  option("--replays", o.settings.device_timing.replays, "of such a graph")
+      ->check(CLI::Range(1, 100000));
+  option("--peers", o.peers,
+         "a CSV file of other libraries' times; the results are held against it")
+      ->check(CLI::ExistingFile);
   option("--kernel", o.context.kernel, "a glob over kernel names (DSA_KERNEL): *.avx2");
   option("--isa", o.context.isa, "no tier above this one (DSA_CPU_ISA)")
       ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));
@@ -282,6 +317,8 @@ bool parse(int argc, char** argv, Options& o, int& exit_code) {
   c->add_option("--ties", topk.ties, "which of equal scores")
       ->check(one_of(kTies))
       ->capture_default_str();
+  c->add_option("--lengths", topk.lengths,
+                "of the rows, in a capacity of n: a number, log-uniform");
   c->add_flag("--to-maximum", topk.to_maximum,
               "by turns with a vectorised maximum over the first row");
 
@@ -302,6 +339,10 @@ bool parse(int argc, char** argv, Options& o, int& exit_code) {
         ->check(CLI::IsMember({"randn", "real"}))
         ->capture_default_str();
     command->add_flag("--causal", s.causal, "the queries are the last of the keys");
+    command
+        ->add_option("--batch", s.batch,
+                     "requests, each with all these keys and its share of the queries")
+        ->check(CLI::Range(int64_t{1}, int64_t{1} << 31));
     return command;
   };
   c = add_indexer_command("indexer", "dsa_indexer: scores [queries, keys]", indexer);
@@ -347,11 +388,14 @@ bool parse(int argc, char** argv, Options& o, int& exit_code) {
 
   try {
     app.parse(argc, argv);
+    o.context.cuda = o.device == "cuda";
+    for (const std::string& name : o.timings) o.device_modes.push_back(device_mode_from_name(name));
     const auto given = [&app](const char* name) { return app.got_subcommand(name); };
     if (given("topk")) add_topk_jobs(topk, o);
     if (given("indexer")) add_indexer_jobs(indexer, false, o);
     if (given("indexer_topk")) add_indexer_jobs(fused, true, o);
     if (given("attn")) add_attn_jobs(attn, o);
+    spread_over_modes(o);
     if (given("roofs")) o.roofs_only = o.roofs = true;
     if (given("overhead")) o.suite = {"overhead"};
     if (given("suite")) o.suite = only.empty() ? suite_groups() : only;

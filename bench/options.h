@@ -13,6 +13,10 @@ struct Options {
   Settings settings;
   bool roofs = true;
   double roof_time = 0.1;  // seconds for each loop
+  std::string device = "cpu";
+  std::vector<std::string> timings = {"warm"};
+  std::vector<DeviceMode> device_modes;  // the timings
+  std::string peers;                     // a CSV of other libraries' times
   bool roofs_only = false;
   bool quiet = false;
   std::string csv, json;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <stdexcept>
 
@@ -25,6 +26,7 @@ std::string text_of(const Record& record, const std::string& key) {
 std::string shape_of(const Record& record) {
   std::string shape = fmt::format("{} x {}", text_of(record, "rows"), text_of(record, "n"));
   if (record.contains("k")) shape += fmt::format(", k {}", text_of(record, "k"));
+  if (record.contains("batch")) shape += fmt::format(", batch {}", text_of(record, "batch"));
   if (record.contains("heads")) {
     shape += fmt::format(", {} x {}", text_of(record, "heads"), text_of(record, "dim"));
   }
@@ -51,11 +53,12 @@ void write_file(const std::string& path, const std::string& text) {
 
 const std::vector<std::string>& columns() {
   static const std::vector<std::string> names = {
-      "op",      "group", "model",     "kernel",   "threads",   "dtype",      "pattern",
-      "outputs", "rows",  "n",         "k",        "heads",     "dim",        "value_dim",
-      "samples", "calls", "median_us", "min_us",   "p10_us",    "p90_us",     "bytes",
-      "flop",    "gb_s",  "gflop_s",   "mem_roof", "flop_roof", "to_maximum", "workspace_bytes",
-      "check",   "note"};
+      "op",        "group",     "model",    "kernel",    "threads",    "dtype",
+      "pattern",   "outputs",   "rows",     "n",         "k",          "heads",
+      "dim",       "value_dim", "batch",    "timing",    "samples",    "calls",
+      "median_us", "min_us",    "p10_us",   "p90_us",    "bytes",      "flop",
+      "gb_s",      "gflop_s",   "mem_roof", "flop_roof", "to_maximum", "workspace_bytes",
+      "check",     "note"};
   return names;
 }
 
@@ -74,7 +77,7 @@ void set_timing(Record& record, const Timing& timing, double bytes, double flop,
     record["gflop_s"] = flop / timing.median * 1e-9;
   }
   if (!roofs) return;
-  const int threads = record["threads"].get<int>();
+  const int threads = record.value("threads", 1);
   if (const auto rate = roofs->read_rate(threads)) {
     record["mem_roof"] = record["gb_s"].get<double>() / *rate;
   }
@@ -89,15 +92,19 @@ bool Report::any_failed() const {
 }
 
 void Report::print_table() const {
-  const std::vector<std::string> head = {"shape",  "dtype",   "pattern", "kernel",  "threads",
-                                         "median", "p10-p90", "GB/s",    "mem",     "GFLOP/s",
-                                         "flop",   "to max",  "check",   "outputs", "note"};
+  std::vector<std::string> head = {"shape",  "dtype",   "pattern", "kernel", "threads", "timing",
+                                   "median", "p10-p90", "GB/s",    "mem",    "GFLOP/s", "flop",
+                                   "to max", "check",   "outputs", "note"};
+  const size_t checks = head.size() - 3;
+  for (size_t i = 0; i < peers_.size(); ++i) {
+    head.insert(head.begin() + long(checks + i), "to " + peers_[i]);
+  }
   constexpr size_t kLeft = 4;  // columns of text, aligned to the left
   std::vector<std::vector<std::string>> lines = {head};
   for (const Record& record : records_) {
-    std::vector<std::string> line = {shape_of(record), text_of(record, "dtype"),
+    std::vector<std::string> line = {shape_of(record),           text_of(record, "dtype"),
                                      text_of(record, "pattern"), text_of(record, "kernel"),
-                                     text_of(record, "threads")};
+                                     text_of(record, "threads"), text_of(record, "timing")};
     if (record.contains("median_us")) {
       const double median = record["median_us"];
       line.push_back(duration(median));
@@ -114,6 +121,10 @@ void Report::print_table() const {
     line.push_back(record.contains("to_maximum")
                        ? fmt::format("{:.2f}x", record["to_maximum"].get<double>())
                        : "");
+    for (const std::string& peer : peers_) {
+      const std::string key = "to_" + peer;
+      line.push_back(record.contains(key) ? fmt::format("{:.2f}x", record[key].get<double>()) : "");
+    }
     line.push_back(text_of(record, "check"));
     line.push_back(text_of(record, "outputs"));
     line.push_back(text_of(record, "note"));
@@ -149,11 +160,35 @@ void Report::print_table() const {
   }
 }
 
+void Report::print_ratios() const {
+  for (const std::string& peer : peers_) {
+    double logs = 0, least = INFINITY;
+    int64_t cells = 0;
+    std::string where;
+    for (const Record& record : records_) {
+      const auto found = record.find("to_" + peer);
+      if (found == record.end()) continue;
+      const double ratio = *found;
+      logs += std::log(ratio);
+      ++cells;
+      if (ratio < least) {
+        least = ratio;
+        where = shape_of(record);
+      }
+    }
+    if (cells == 0) continue;
+    fmt::print("to {}: geometric mean {:.2f}x of {}, least {:.2f}x ({})\n", peer,
+               std::exp(logs / double(cells)), cells, least, where);
+  }
+}
+
 void Report::write_csv(const std::string& path) const {
-  std::string text = fmt::format("{}\n", fmt::join(columns(), ","));
+  std::vector<std::string> names = columns();
+  for (const std::string& peer : peers_) names.push_back("to_" + peer);
+  std::string text = fmt::format("{}\n", fmt::join(names, ","));
   for (const Record& record : records_) {
     std::vector<std::string> fields;
-    for (const std::string& column : columns()) {
+    for (const std::string& column : names) {
       std::string field = text_of(record, column);
       // Lists of outputs and error texts: no separators, so that a field never needs quotes.
       std::replace_if(

@@ -142,6 +142,11 @@ const Rate* Roofs::find(const std::string& name) const {
 }
 
 std::optional<double> Roofs::flop_rate(const std::string& family, int used_threads) const {
+  if (gpu) {
+    const Rate* rate = find(family == "sm80" ? "mma.bf16" : "wgmma.bf16");
+    if (!rate) return std::nullopt;
+    return rate->all;
+  }
   const Rate* rate = find(family == "amx" ? "amx.bf16" : "fma." + family + ".f32");
   if (!rate) return std::nullopt;
   return used_threads == threads ? rate->all : rate->one * used_threads;
@@ -150,11 +155,17 @@ std::optional<double> Roofs::flop_rate(const std::string& family, int used_threa
 std::optional<double> Roofs::read_rate(int used_threads) const {
   const Rate* rate = find("memory.read");
   if (!rate) return std::nullopt;
-  return used_threads == threads ? rate->all : std::min(rate->all, rate->one * used_threads);
+  return gpu || used_threads == threads ? rate->all : std::min(rate->all, rate->one * used_threads);
 }
 
 nlohmann::ordered_json Roofs::json() const {
   nlohmann::ordered_json out;
+  if (gpu) {
+    for (const Rate& rate : rates) {
+      out["rates"][rate.name] = {{"all", rate.all}, {"unit", rate.unit}};
+    }
+    return out;
+  }
   out["threads"] = threads;
   for (const Rate& rate : rates) {
     out["rates"][rate.name] = {{"one", rate.one}, {"all", rate.all}, {"unit", rate.unit}};
@@ -165,6 +176,12 @@ nlohmann::ordered_json Roofs::json() const {
 }
 
 void Roofs::print() const {
+  if (gpu) {
+    for (const Rate& rate : rates) {
+      fmt::print("{:<22} {:>12.1f} {}\n", rate.name, rate.all, rate.unit);
+    }
+    return;
+  }
   fmt::print("{:<22} {:>12} {:>12}\n", "roof", "one core",
              threads == 1 ? "1 thread" : fmt::format("{} threads", threads));
   for (const Rate& rate : rates) {
@@ -176,6 +193,14 @@ void Roofs::print() const {
 Maximum best_maximum(const Context& context) { return best_loops(context).maximum; }
 
 Roofs measure_roofs(const Context& context, double seconds) {
+  if (Device* device = context.device()) {
+    Roofs found;
+    found.gpu = true;
+    for (const DeviceRate& rate : device->roofs(seconds)) {
+      found.rates.push_back({rate.name, 0, rate.rate, rate.unit});
+    }
+    return found;
+  }
   Team one(1, {}), all(context.threads(), context.cores());
   Roofs found;
   found.threads = context.threads();

@@ -14,12 +14,13 @@ namespace bench {
 
 struct Rate {
   std::string name;  // "fma.avx512.f32"
-  double one = 0;    // one core, GFLOP/s or GB/s
-  double all = 0;    // all cores of the context
+  double one = 0;    // one core, GFLOP/s or GB/s; of a GPU not measured
+  double all = 0;    // all cores of the context; the GPU
   std::string unit;  // "GFLOP/s", "GB/s"
 };
 
 struct Roofs {
+  bool gpu = false;
   int threads = 1;
   std::vector<Rate> rates;
   double memory_bytes = 0;  // of the buffer that bandwidth was measured on

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "call.h"
 #include "cases.h"
 
 namespace bench {
@@ -97,9 +98,7 @@ double different_keys(const AttnCase& c, const Array& indices) {
 Record run(const Setup& setup, const AttnCase& c) {
   const bool all = c.selection == "all";
   const uint64_t seed = setup.settings.seed;
-  Record record;
-  record["op"] = "attn";
-  record["threads"] = setup.context.threads();
+  Record record = begin_record(setup, "attn");
   const std::string key = c.packed ? "fp8-656" : dtype_name(c.key_dtype);
   record["dtype"] =
       key == dtype_name(c.q_dtype) && c.out_dtype == c.q_dtype
@@ -145,12 +144,10 @@ Record run(const Setup& setup, const AttnCase& c) {
   desc.out = out.tensor();
   desc.lse = lse.tensor();
   record["outputs"] = "out,lse";
-  record["kernel"] = setup.context.kernel_for(&desc);
-  const Exec exec(setup, &desc);
-  record["workspace_bytes"] = exec.workspace_bytes();
-  const Timing timing = measure(setup.settings.timing, [&] {
-    check(dsa_sparse_attn(setup.context.get(), &desc, exec.get()));
-  });
+  Call call(setup, desc);
+  record["kernel"] = call.kernel();
+  record["workspace_bytes"] = call.workspace_bytes();
+  const Timing timing = call.time();
 
   const double selected = all ? double(c.keys) : double(std::min<int64_t>(c.k, c.keys));
   const double flop = 2 * double(c.queries * c.heads) * selected * double(c.dim + c.value_dim);
@@ -158,6 +155,7 @@ Record run(const Setup& setup, const AttnCase& c) {
                        (all ? 0 : double(indices.bytes())) +
                        different_keys(c, indices) * double(kv.bytes()) / double(c.keys);
   set_timing(record, timing, bytes, flop, setup.roofs);
+  if (setup.settings.check) call.fetch();
   record["check"] = !setup.settings.check                                   ? "-"
                     : outputs_are_right(c, desc.scale, q, kv, indices, out) ? "ok"
                                                                             : "FAILED";

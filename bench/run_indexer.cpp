@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "call.h"
 #include "cases.h"
 #include "real.h"
 
@@ -13,15 +14,19 @@ namespace {
 
 constexpr int64_t kPage = 64;  // keys a packed page
 
-// q, keys and w of a case, and what the library is told about them.
+float key_scale(int64_t s) { return 0.5f + float(s % 7) / 7; }
+
+// q, keys and w of a case, and what the library is told about them. The keys of all requests are
+// one axis; e4m3 keys have a scale each.
 struct Inputs {
-  Array q, keys, w, block_table;
+  Array q, keys, w, k_scale, block_table, seq_lens;
 
   Inputs(const Setup& setup, const IndexerCase& c) {
     const uint64_t seed = setup.settings.seed;
     q = Array(c.q_dtype, {c.queries, c.heads, c.dim});
     w = Array(DSA_F32, {c.queries, c.heads});
-    Array plain(c.key_dtype, {c.keys, c.dim});
+    const int64_t all = requests(c) * c.keys;
+    Array plain(c.key_dtype, {all, c.dim});
     if (c.pattern == Pattern::kReal) {
       fill_real(setup, c, plain);
     } else {
@@ -33,15 +38,35 @@ struct Inputs {
       pack(c, plain);
     } else {
       keys = std::move(plain);
+      if (c.key_dtype == DSA_F8_E4M3FN) {
+        k_scale = Array(DSA_F32, {all});
+        for (int64_t s = 0; s < all; ++s) k_scale.data<float>()[s] = key_scale(s);
+      }
+    }
+    if (c.batch > 0) {
+      seq_lens = Array(DSA_I32, {c.batch});
+      std::fill_n(seq_lens.data<int32_t>(), c.batch, int32_t(c.keys));
     }
   }
+
+  static int64_t requests(const IndexerCase& c) { return std::max<int64_t>(c.batch, 1); }
 
   template <class Desc>
   void put(const IndexerCase& c, Desc& desc) const {
     desc.q = q.tensor();
     desc.keys = keys.tensor();
     desc.w = w.tensor();
-    if (c.causal) {
+    desc.k_scale = k_scale.tensor();
+    if (c.batch > 0) {
+      desc.seq_lens = seq_lens.tensor();
+      if (!c.packed) {  // [B, S, Di]
+        const int64_t shape[] = {c.batch, c.keys, c.dim};
+        desc.key_layout = DSA_LAYOUT_BATCH;
+        desc.keys = dsa_tensor_make(keys.data<char>(), c.key_dtype, 3, shape);
+        if (k_scale.given())
+          desc.k_scale = dsa_tensor_2d(k_scale.data<char>(), DSA_F32, c.batch, c.keys);
+      }
+    } else if (c.causal) {
       desc.flags |= DSA_CAUSAL;
       desc.offset = c.keys - c.queries;
     }
@@ -53,8 +78,9 @@ struct Inputs {
     }
   }
 
+  // Element d of key s of all requests' keys.
   float key(const IndexerCase& c, int64_t s, int64_t d) const {
-    if (!c.packed) return keys.at(s * c.dim + d);
+    if (!c.packed) return keys.at(s * c.dim + d) * (k_scale.given() ? key_scale(s) : 1.0f);
     const char* page = keys.data<char>() + s / kPage * keys.extent(1);
     float scale;
     std::memcpy(&scale, page + kPage * c.dim + s % kPage * 4, 4);
@@ -81,22 +107,27 @@ struct Inputs {
       throw std::invalid_argument(
           fmt::format("packed keys come in pages of {}, {} is no multiple", kPage, c.keys));
     }
-    const int64_t pages = c.keys / kPage, bytes = kPage * (c.dim + 4);
+    const int64_t pages = requests(c) * c.keys / kPage, bytes = kPage * (c.dim + 4);
     keys = Array(DSA_U8, {pages, bytes});
-    block_table = Array(DSA_I32, {1, pages});
+    block_table = Array(DSA_I32, {requests(c), c.keys / kPage});
     for (int64_t p = 0; p < pages; ++p) {
       block_table.data<int32_t>()[p] = int32_t(p);
       char* page = keys.data<char>() + p * bytes;
       std::memcpy(page, plain.data<char>() + p * kPage * c.dim, size_t(kPage * c.dim));
       for (int64_t i = 0; i < kPage; ++i) {
-        const float scale = 0.5f + float((p * kPage + i) % 7) / 7;
+        const float scale = key_scale(p * kPage + i);
         std::memcpy(page + kPage * c.dim + 4 * i, &scale, 4);
       }
     }
   }
 };
 
+// Keys of its request that query t sees.
 int64_t visible(const IndexerCase& c, int64_t t) {
+  if (c.batch > 0) {
+    const int64_t next_n = c.queries / c.batch;
+    return c.keys - next_n + 1 + t % next_n;
+  }
   if (!c.causal) return c.keys;
   return std::clamp<int64_t>(c.keys - c.queries + t + 1, 0, c.keys);
 }
@@ -111,11 +142,13 @@ bool scores_are_right(const IndexerCase& c, const Inputs& in, const Array& score
         if (got != -INFINITY) return false;
         continue;
       }
+      const int64_t first = c.batch > 0 ? t / (c.queries / c.batch) * c.keys : 0;
       double sum = 0, magnitude = 0;
       for (int64_t h = 0; h < c.heads; ++h) {
         double dot = 0, absolute = 0;
         for (int64_t d = 0; d < c.dim; ++d) {
-          const double product = double(in.q.at((t * c.heads + h) * c.dim + d)) * in.key(c, s, d);
+          const double product =
+              double(in.q.at((t * c.heads + h) * c.dim + d)) * in.key(c, first + s, d);
           dot += product;
           absolute += std::fabs(product);
         }
@@ -136,8 +169,8 @@ bool scores_are_right(const IndexerCase& c, const Inputs& in, const Array& score
 // does the two steps.
 std::string agrees_with_two_steps(const Setup& setup, const IndexerCase& c, const Inputs& in,
                                   const SelectOutputs& out) {
-  constexpr int64_t kRows = 4;
-  const int64_t rows = std::min(kRows, c.queries);
+  // Of a batch, whole: the rows of a request are told by their number.
+  const int64_t rows = c.batch > 0 ? c.queries : std::min<int64_t>(4, c.queries);
   const Array scores(DSA_F32, {rows, c.keys});
   dsa_indexer_desc score = dsa_indexer_desc_init();
   in.put(c, score);
@@ -149,8 +182,12 @@ std::string agrees_with_two_steps(const Setup& setup, const IndexerCase& c, cons
   select.scores = scores.tensor();
   two.put(select);
   try {
-    check(dsa_indexer(setup.context.get(), &score, nullptr));
-    check(dsa_topk(setup.context.get(), &select, nullptr));
+    Call first(setup, score);
+    first();
+    first.fetch();
+    Call second(setup, select);
+    second();
+    second.fetch();
   } catch (const Unsupported&) {
     return "-";
   }
@@ -165,9 +202,7 @@ std::string agrees_with_two_steps(const Setup& setup, const IndexerCase& c, cons
 }
 
 Record begin_record(const Setup& setup, const IndexerCase& c) {
-  Record record;
-  record["op"] = c.k > 0 ? "indexer_topk" : "indexer";
-  record["threads"] = setup.context.threads();
+  Record record = begin_record(setup, c.k > 0 ? "indexer_topk" : "indexer");
   const std::string key = c.packed ? "fp8-132" : dtype_name(c.key_dtype);
   record["dtype"] = c.q_dtype == c.key_dtype && !c.packed
                         ? key
@@ -181,6 +216,7 @@ Record begin_record(const Setup& setup, const IndexerCase& c) {
   record["rows"] = c.queries;
   record["n"] = c.keys;
   if (c.k > 0) record["k"] = c.k;
+  if (c.batch > 0) record["batch"] = c.batch;
   record["heads"] = c.heads;
   record["dim"] = c.dim;
   return record;
@@ -220,13 +256,12 @@ Record run(const Setup& setup, const IndexerCase& c) {
     in.put(c, desc);
     const Array scores(c.score_dtype, {c.queries, c.keys});
     desc.scores = scores.tensor();
-    record["kernel"] = setup.context.kernel_for(&desc);
-    const Exec exec(setup, &desc);
-    record["workspace_bytes"] = exec.workspace_bytes();
-    const Timing timing = measure(
-        setup.settings.timing, [&] { check(dsa_indexer(setup.context.get(), &desc, exec.get())); });
+    Call call(setup, desc);
+    record["kernel"] = call.kernel();
+    record["workspace_bytes"] = call.workspace_bytes();
     bytes += double(scores.bytes());
-    set_timing(record, timing, bytes, flop, setup.roofs);
+    set_timing(record, call.time(), bytes, flop, setup.roofs);
+    if (setup.settings.check) call.fetch();
     record["check"] = !setup.settings.check             ? "-"
                       : scores_are_right(c, in, scores) ? "ok"
                                                         : "FAILED";
@@ -238,14 +273,12 @@ Record run(const Setup& setup, const IndexerCase& c) {
   desc.k = c.k;
   const SelectOutputs out(c.outputs, c.queries, c.k, DSA_F32);
   out.put(desc);
-  record["kernel"] = setup.context.kernel_for(&desc);
-  const Exec exec(setup, &desc);
-  record["workspace_bytes"] = exec.workspace_bytes();
-  const Timing timing = measure(setup.settings.timing, [&] {
-    check(dsa_indexer_topk(setup.context.get(), &desc, exec.get()));
-  });
+  Call call(setup, desc);
+  record["kernel"] = call.kernel();
+  record["workspace_bytes"] = call.workspace_bytes();
   bytes += out.bytes();
-  set_timing(record, timing, bytes, flop, setup.roofs);
+  set_timing(record, call.time(), bytes, flop, setup.roofs);
+  if (setup.settings.check) call.fetch();
   record["check"] = setup.settings.check ? agrees_with_two_steps(setup, c, in, out) : "-";
   return record;
 }

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <sstream>
 
+#include "call.h"
 #include "cases.h"
 
 namespace bench {
@@ -11,11 +12,28 @@ namespace {
 
 volatile float sink;
 
+constexpr int32_t kSlotPage = 64;
+
+// Pages in reversed order.
+int32_t slot_of(int32_t s, int64_t n) {
+  const int32_t pages = int32_t((n + kSlotPage - 1) / kSlotPage);
+  return (pages - 1 - s / kSlotPage) * kSlotPage + s % kSlotPage;
+}
+
+Array slot_table(int64_t n) {
+  const int64_t pages = (n + kSlotPage - 1) / kSlotPage;
+  Array table(DSA_I32, {1, pages});
+  for (int64_t i = 0; i < pages; ++i) table.data<int32_t>()[i] = int32_t(pages - 1 - i);
+  return table;
+}
+
 // Row t of the result against a sort of the scores.
-bool row_is_right(const TopkCase& c, const Array& scores, const SelectOutputs& out, int64_t t) {
+bool row_is_right(const TopkCase& c, const Array& scores, const Array& ends,
+                  const SelectOutputs& out, int64_t t) {
   const int64_t base = t * c.n;
+  const int64_t end = ends.given() ? ends.data<int32_t>()[t] : c.n;
   std::vector<int32_t> order;
-  for (int64_t s = 0; s < c.n; ++s) {
+  for (int64_t s = 0; s < end; ++s) {
     const float score = scores.at(base + s);
     if (!std::isnan(score) && score != -INFINITY) order.push_back(int32_t(s));
   }
@@ -33,6 +51,12 @@ bool row_is_right(const TopkCase& c, const Array& scores, const SelectOutputs& o
     if (out.cut_index.data<int32_t>()[t] != (empty ? -1 : order.back())) return false;
     const float cut = empty ? INFINITY : scores.at(base + order.back());
     if (out.cut_score.data<float>()[t] != cut) return false;
+  }
+  if (out.slots.given() && out.indices.given()) {
+    for (int64_t j = 0; j < c.k; ++j) {
+      const int32_t s = out.indices.data<int32_t>()[t * c.k + j];
+      if (out.slots.data<int32_t>()[t * c.k + j] != (s < 0 ? -1 : slot_of(s, c.n))) return false;
+    }
   }
   if (!out.indices.given() && !out.values.given()) return true;
 
@@ -75,13 +99,15 @@ bool row_is_right(const TopkCase& c, const Array& scores, const SelectOutputs& o
 
 }  // namespace
 
-Exec::Exec(const Setup& setup, const void* desc) {
-  bytes_ = setup.context.workspace_size(desc);
-  if (!setup.settings.own_workspace) return;
-  memory_ = Array(DSA_U8, {int64_t(bytes_)});
-  exec_.struct_size = sizeof exec_;
-  exec_.workspace = memory_.data<char>();
-  exec_.workspace_size = bytes_;
+Record begin_record(const Setup& setup, const char* operation) {
+  Record record;
+  record["op"] = operation;
+  if (setup.context.device()) {
+    record["timing"] = device_mode_names()[size_t(setup.device_mode)];
+  } else {
+    record["threads"] = setup.context.threads();
+  }
+  return record;
 }
 
 SelectOutputs::SelectOutputs(const std::string& which, int64_t rows, int32_t k,
@@ -90,6 +116,8 @@ SelectOutputs::SelectOutputs(const std::string& which, int64_t rows, int32_t k,
   for (std::string name; std::getline(names, name, ',');) {
     if (name == "indices") {
       indices = Array(DSA_I32, {rows, k});
+    } else if (name == "slots") {
+      slots = Array(DSA_I32, {rows, k});
     } else if (name == "values") {
       values = Array(values_dtype, {rows, k});
     } else if (name == "counts") {
@@ -105,23 +133,21 @@ SelectOutputs::SelectOutputs(const std::string& which, int64_t rows, int32_t k,
 
 double SelectOutputs::bytes() const {
   double total = 0;
-  for (const Array* array : {&indices, &values, &counts, &cut_score, &cut_index}) {
+  for (const Array* array : {&indices, &slots, &values, &counts, &cut_score, &cut_index}) {
     if (array->given()) total += double(array->bytes());
   }
   return total;
 }
 
 Record run(const Setup& setup, const TopkCase& c) {
-  Record record;
-  record["op"] = "topk";
-  record["threads"] = setup.context.threads();
+  Record record = begin_record(setup, "topk");
   record["dtype"] = dtype_name(c.dtype);
-  record["pattern"] = pattern_names()[size_t(c.pattern)];
+  record["pattern"] =
+      pattern_names()[size_t(c.pattern)] + (c.lengths.empty() ? "" : " lengths " + c.lengths);
   record["outputs"] = c.outputs;
   record["rows"] = c.rows;
   record["n"] = c.n;
   record["k"] = c.k;
-  record["kernel"] = "";
 
   dsa_topk_desc desc = dsa_topk_desc_init();
   desc.k = c.k;
@@ -131,14 +157,30 @@ Record run(const Setup& setup, const TopkCase& c) {
   Array scores(c.dtype, {c.rows, c.n});
   desc.scores = scores.tensor();
   out.put(desc);
-  record["kernel"] = setup.context.kernel_for(&desc);
-
   fill_scores(scores, c.pattern, c.k, setup.settings.seed, setup.settings.real_path);
-  const Exec exec(setup, &desc);
-  record["workspace_bytes"] = exec.workspace_bytes();
-  const auto call = [&] { check(dsa_topk(setup.context.get(), &desc, exec.get())); };
-  const double bytes = double(scores.bytes()) + out.bytes();
+  Array ends, table;
+  if (!c.lengths.empty()) {
+    ends = Array(DSA_I32, {c.rows});
+    fill_lengths(ends, c.n, c.lengths, setup.settings.seed);
+    desc.row_end = ends.tensor();
+  }
+  if (out.slots.given()) {
+    table = slot_table(c.n);
+    desc.slot_table = table.tensor();
+    desc.slot_page_size = kSlotPage;
+  }
+  Call call(setup, desc);
+  record["kernel"] = call.kernel();
+  record["workspace_bytes"] = call.workspace_bytes();
+  double read = double(scores.bytes());
+  if (ends.given()) {
+    read = 0;
+    for (int64_t t = 0; t < c.rows; ++t) read += double(ends.data<int32_t>()[t]);
+    read *= double(dtype_bytes(c.dtype));
+  }
+  const double bytes = read + out.bytes();
   if (c.to_maximum) {
+    if (setup.context.device()) throw std::invalid_argument("--to-maximum is the CPU's");
     // A whole number of the loop's steps; what is left out is less than 256 of n elements.
     const int64_t n = c.n / 256 * 256;
     const Maximum maximum = best_maximum(setup.context);
@@ -147,27 +189,27 @@ Record run(const Setup& setup, const TopkCase& c) {
     set_timing(record, timings[0], bytes, 0, setup.roofs);
     record["to_maximum"] = timings[0].min / timings[1].min;
   } else {
-    set_timing(record, measure(setup.settings.timing, call), bytes, 0, setup.roofs);
+    set_timing(record, call.time(), bytes, 0, setup.roofs);
   }
 
   record["check"] = "-";
   if (setup.settings.check) {
-    const bool right = row_is_right(c, scores, out, 0) &&
-                       row_is_right(c, scores, out, c.rows / 2) &&
-                       row_is_right(c, scores, out, c.rows - 1);
+    call.fetch();
+    const bool right = row_is_right(c, scores, ends, out, 0) &&
+                       row_is_right(c, scores, ends, out, c.rows / 2) &&
+                       row_is_right(c, scores, ends, out, c.rows - 1);
     record["check"] = right ? "ok" : "FAILED";
   }
   return record;
 }
 
 Record run(const Setup& setup, const OverheadCase& c) {
+  if (setup.context.device()) throw std::invalid_argument("overhead is the CPU's");
   TopkCase topk;
   topk.n = 128;
   topk.k = 8;
   topk.outputs = "indices,values";
-  Record record;
-  record["op"] = "overhead";
-  record["threads"] = setup.context.threads();
+  Record record = begin_record(setup, "overhead");
   record["dtype"] = "f32";
   record["pattern"] = "randn";
   record["outputs"] = topk.outputs;
@@ -200,9 +242,9 @@ Record run(const Setup& setup, const OverheadCase& c) {
       measure(setup.settings.timing, [&] { check(dsa_topk(setup.context.get(), &desc, given)); });
   dsa_plan_destroy(plan);
   set_timing(record, timing, double(scores.bytes()) + out.bytes(), 0, nullptr);
-  record["check"] = !setup.settings.check                ? "-"
-                    : row_is_right(topk, scores, out, 0) ? "ok"
-                                                         : "FAILED";
+  record["check"] = !setup.settings.check                    ? "-"
+                    : row_is_right(topk, scores, {}, out, 0) ? "ok"
+                                                             : "FAILED";
   return record;
 }
 

@@ -1,4 +1,5 @@
-# find_package(dsa) gives dsa::dsa; pkg-config knows libdsa. Components: runtime, development.
+# find_package(dsa) gives dsa::dsa; pkg-config knows libdsa. Components: runtime, development,
+# cuda.
 
 if(NOT DSA_INSTALL)
   return()
@@ -10,6 +11,11 @@ install(TARGETS dsa EXPORT dsaTargets
   RUNTIME COMPONENT runtime
   LIBRARY COMPONENT runtime NAMELINK_COMPONENT development
   ARCHIVE COMPONENT development)
+if(DSA_CUDA)
+  # The first place where the library looks for its module. One component, so that a package for
+  # machines without a GPU leaves it out.
+  install(TARGETS dsa_cuda LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/dsa COMPONENT cuda)
+endif()
 install(DIRECTORY include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development
   FILES_MATCHING PATTERN "*.h")
 install(EXPORT dsaTargets NAMESPACE dsa:: DESTINATION ${config_folder} COMPONENT development)

@@ -1,7 +1,7 @@
 // dsa-info: the build, the instruction sets found and used and why, the cores, the kernels.
 //
 // Everything is asked of the library (dsa_ctx_describe, dsa_kernel_get): this program knows no
-// kernel and no CPU.
+// kernel, no CPU and no GPU.
 #include <dsa.h>
 #include <fmt/format.h>
 
@@ -91,6 +91,15 @@ void print_text(dsa_ctx* ctx) {
   line("threads", text("threads") + in_brackets(text("threads_why")));
   line("cores", text("cores"));
   line("NUMA node", text("numa_node"));
+  if (text("cuda_device") == "null") {
+    line("CUDA", text("cuda_missing"));
+  } else {
+    line("CUDA", fmt::format("device {}, {}, compute capability {:.1f}", text("cuda_device_id"),
+                             text("cuda_device"), json.value("cuda_capability", 0) / 10.0));
+  }
+  if (text("cuda_module") != "null") {
+    line("CUDA module", fmt::format("{}, CUDA {}", text("cuda_module"), text("cuda_runtime")));
+  }
 
   fmt::print("\nkernels, best first:\n");
   for (const dsa_kernel_info& kernel : kernels(ctx)) {
@@ -99,30 +108,49 @@ void print_text(dsa_ctx* ctx) {
   }
 }
 
-// The README's support matrix: what this build contains, the same on every machine it runs on.
+// What a name "device.operation.form.family" says besides device, operation and family.
+std::string form_of(const dsa_kernel_info& kernel) {
+  const std::string name = kernel.name, family = kernel.family;
+  const size_t begin = name.find('.', name.find('.') + 1) + 1;
+  const size_t end = name.size() - family.size();
+  return begin < end ? name.substr(begin, end - 1 - begin) : "";
+}
+
+// The README's support matrix: what this build contains, the same on every machine it runs on. A
+// column is a device and a family, a cell the forms that a family has of an operation.
 void print_matrix(dsa_ctx* ctx) {
-  std::vector<std::string> families = {"scalar", "avx2", "avx512", "amx"};
-  std::vector<int32_t> operations = {DSA_OP_INDEXER,     DSA_OP_TOPK,      DSA_OP_INDEXER_TOPK,
-                                     DSA_OP_SPARSE_ATTN, DSA_OP_MERGE_LSE, DSA_OP_FORWARD};
-  std::map<std::pair<int32_t, std::string>, std::string> cells;
+  using Column = std::pair<int32_t, std::string>;
+  std::vector<Column> columns;
+  for (const char* family : {"scalar", "avx2", "avx512", "amx"}) {
+    columns.push_back({DSA_DEVICE_CPU, family});
+  }
+  for (const char* family : {"sm80", "sm90"}) columns.push_back({DSA_DEVICE_CUDA, family});
+  const int32_t operations[] = {DSA_OP_INDEXER,     DSA_OP_TOPK,      DSA_OP_INDEXER_TOPK,
+                                DSA_OP_SPARSE_ATTN, DSA_OP_MERGE_LSE, DSA_OP_FORWARD};
+  std::map<std::pair<int32_t, Column>, std::string> cells;
   for (const dsa_kernel_info& kernel : kernels(ctx)) {
-    const std::string family = kernel.family;
-    if (std::find(families.begin(), families.end(), family) == families.end()) {
-      families.push_back(family);
+    const Column column = {kernel.device, kernel.family};
+    if (std::find(columns.begin(), columns.end(), column) == columns.end()) {
+      columns.push_back(column);
     }
-    cells[{kernel.operation, family}] = kernel.name;
+    const std::string form = form_of(kernel);
+    std::string& cell = cells[{kernel.operation, column}];
+    if (!cell.empty()) cell += ", ";
+    cell += form.empty() ? "yes" : form;
   }
 
   fmt::print("| operation |");
-  for (const std::string& family : families) fmt::print(" {} |", family);
+  for (const auto& [device, family] : columns) {
+    fmt::print(" {} {} |", device == DSA_DEVICE_CUDA ? "cuda" : "cpu", family);
+  }
   fmt::print("\n|---|");
-  for (size_t i = 0; i < families.size(); ++i) fmt::print("---|");
+  for (size_t i = 0; i < columns.size(); ++i) fmt::print("---|");
   fmt::print("\n");
   for (const int32_t operation : operations) {
     fmt::print("| `{}` |", function_name(operation));
-    for (const std::string& family : families) {
-      const auto cell = cells.find({operation, family});
-      fmt::print(" {} |", cell == cells.end() ? "" : "`" + cell->second + "`");
+    for (const Column& column : columns) {
+      const auto cell = cells.find({operation, column});
+      fmt::print(" {} |", cell == cells.end() ? "" : cell->second);
     }
     fmt::print("\n");
   }
@@ -133,13 +161,15 @@ void print_matrix(dsa_ctx* ctx) {
 int main(int argc, char** argv) {
   CLI::App app{"What this libdsa is and what it found on this machine.", "dsa-info"};
   bool json = false, matrix = false;
-  int32_t threads = 0;
+  int32_t threads = 0, device = 0;
   app.add_flag("--json", json, "dsa_ctx_describe's text: the same and more, as JSON");
   auto* matrix_flag =
       app.add_flag("--matrix", matrix, "the kernels of this build as a Markdown table");
   matrix_flag->excludes("--json");
   app.add_option("--threads", threads, "as dsa_ctx_options.num_threads")
       ->check(CLI::Range(1, 4096));
+  app.add_option("--device-id", device, "the CUDA device to look at, as dsa_ctx_options.device_id")
+      ->check(CLI::Range(0, 4096));
   app.set_version_flag("--version", fmt::format("{}.{}.{}", dsa_version() / 10000,
                                                 dsa_version() / 100 % 100, dsa_version() % 100));
   try {
@@ -154,6 +184,9 @@ int main(int argc, char** argv) {
     dsa_ctx_options options = {};
     options.struct_size = sizeof options;
     options.num_threads = threads;
+    options.device = DSA_DEVICE_CUDA;
+    options.device_id = device;
+    options.flags = DSA_CTX_DEVICE_OPTIONAL;
     dsa_ctx* raw = nullptr;
     check(dsa_ctx_create(&options, &raw));
     const Context ctx(raw);

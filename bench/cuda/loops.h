@@ -1,0 +1,20 @@
+// The kernels behind flushes and roofs.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+namespace bench::cuda {
+
+// Reads n 16-byte words on all multiprocessors; `sink` gets something that depends on all of them.
+cudaError_t enqueue_read(const void* from, int64_t n, uint32_t* sink, int multiprocessors,
+                         cudaStream_t stream);
+cudaError_t enqueue_empty(cudaStream_t stream);
+
+// Matrix multiply-adds of bf16 in registers (mma.sync m16n8k16) by all multiprocessors; returns the
+// floating-point operations.
+double mma_bf16_flop(int64_t rounds, int multiprocessors);
+cudaError_t enqueue_mma_bf16(int64_t rounds, float* sink, int multiprocessors, cudaStream_t stream);
+
+}  // namespace bench::cuda

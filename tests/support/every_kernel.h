@@ -56,8 +56,9 @@ void judge_every_kernel(int32_t operation, uint64_t seeds, Draw&& draw, Judge&& 
       const dsa_status status = run(kernel.ctx.get(), c->d);
       const std::string context =
           kernel.name + " seed " + std::to_string(seed) + ":" + describe(c->d) + "\n";
-      if (status == DSA_ERROR_UNSUPPORTED && !kernel.complete()) {
-        ASSERT_EQ(able, status) << context;
+      if (able == DSA_ERROR_UNSUPPORTED && !kernel.complete()) {
+        // A call without rows has nothing to do on any kernel.
+        ASSERT_TRUE(status == able || status == DSA_OK) << context << dsa_last_error();
         ++refused;
         continue;
       }

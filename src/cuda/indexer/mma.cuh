@@ -84,20 +84,20 @@ class WarpQueries {
   __device__ void take_run(const UnitRun& run) {
     low_ = max(run.low, slot_);
     high_ = min(run.high, slot_ + shape_.tokens);
-    begin_ = INT64_MAX;
+    begin_ = UINT32_MAX;
     end_ = 0;
     for (int32_t i = low_; i < high_; ++i) {
       if (sh_.rows[i].begin >= sh_.rows[i].end) continue;
-      begin_ = min(begin_, int64_t{sh_.rows[i].begin});
-      end_ = max(end_, int64_t{sh_.rows[i].end});
+      begin_ = min(begin_, static_cast<uint32_t>(sh_.rows[i].begin));
+      end_ = max(end_, static_cast<uint32_t>(sh_.rows[i].end));
     }
   }
 
   // Tile `tile` of keys, which starts at key `first`.
-  __device__ void score(int32_t tile, int64_t first) {
+  __device__ void score(int32_t tile, uint32_t first) {
     const int32_t groups = kWarps / shape_.token_warps;
     for (int32_t m = warp_ / shape_.token_warps; m < kKeys / 16; m += groups) {
-      const int64_t s = first + m * 16;
+      const uint32_t s = first + static_cast<uint32_t>(m) * 16;
       if (s >= end_ || s + 16 <= begin_) continue;
       float acc[8][4] = {};
       multiply(tile, m, acc);
@@ -157,7 +157,7 @@ class WarpQueries {
     }
   }
 
-  __device__ void add_heads(int32_t tile, int32_t m, int64_t s, const float (&acc)[8][4]) {
+  __device__ void add_heads(int32_t tile, int32_t m, uint32_t s, const float (&acc)[8][4]) {
     float sum[2] = {0, 0};  // keys g and g + 8
     int32_t slot = slot_;
 #pragma unroll
@@ -176,7 +176,7 @@ class WarpQueries {
   }
 
   // Adds the lanes of a token and writes its 16 scores; with 4 heads, of two tokens.
-  __device__ void finish_tokens(int32_t tile, int32_t m, int64_t s, int32_t slot,
+  __device__ void finish_tokens(int32_t tile, int32_t m, uint32_t s, int32_t slot,
                                 const float (&sum)[2]) {
     float x = sum[0] + __shfl_xor_sync(~0u, sum[0], 1);
     float y = sum[1] + __shfl_xor_sync(~0u, sum[1], 1);
@@ -196,7 +196,7 @@ class WarpQueries {
     if (c >= 2 && heads_ != 4) return;
     if (slot < low_ || slot >= high_) return;
     const UnitRow& out = sh_.rows[slot];
-    const int64_t key = s + row;
+    const int64_t key = int64_t{s} + row;
     if (key < out.begin || key >= out.end) return;
     const int32_t stage = tile % kScaleStages, in_tile = m * 16 + row;
     write_score(call_, out, first_ + slot, static_cast<int32_t>(key), sh_.placed[stage][in_tile],
@@ -222,8 +222,8 @@ class WarpQueries {
   const float floor_;    // ReLU's, or none
   uint32_t ends_;
   int64_t first_ = 0;
-  int32_t low_ = 0, high_ = 0;   // slots of the run
-  int64_t begin_ = 0, end_ = 0;  // keys that they see
+  int32_t low_ = 0, high_ = 0;    // slots of the run
+  uint32_t begin_ = 0, end_ = 0;  // keys that they see
   int32_t turn_ = 0;
   uint32_t b_[8][kSteps][2];
   float w_[8][2];
@@ -258,10 +258,10 @@ __global__ void __launch_bounds__(kThreads, 1)
         }
         const int64_t end = min(at + work.chunk_keys, run.end);
         const int32_t count = static_cast<int32_t>((end - at + kKeys - 1) / kKeys);
-        tiles.start(run.request, at, end);
+        tiles.start(run.request, static_cast<uint32_t>(at), static_cast<uint32_t>(end));
         for (int32_t i = 0; i < count; ++i) {
           tiles.before(i);
-          queries.score(i, at + int64_t{i} * kKeys);
+          queries.score(i, static_cast<uint32_t>(at) + static_cast<uint32_t>(i) * kKeys);
           tiles.after();
         }
       }

@@ -95,7 +95,7 @@ class KeyTiles {
       : call_(call), load_(load), sh_(shared) {}
 
   // Keys [first, end) of a request, from tile 0 on.
-  __device__ void start(int32_t request, int64_t first, int64_t end) {
+  __device__ void start(int32_t request, uint32_t first, uint32_t end) {
     request_ = request;
     first_ = first;
     end_ = end;
@@ -132,8 +132,9 @@ class KeyTiles {
 
  private:
   __device__ int32_t row(int32_t i) const { return threadIdx.x / 4 + i * (kKeys / 2); }
-  __device__ bool there(int32_t tile, int32_t i) const {
-    return first_ + int64_t{tile} * kKeys + row(i) < end_;
+  // Past 2^31 only in the last tile of a request that long, and never past 2^32.
+  __device__ uint32_t position(int32_t tile, int32_t i) const {
+    return first_ + static_cast<uint32_t>(tile * kKeys + row(i));
   }
 
   // Block-table entries are read a tile ahead of their use.
@@ -142,8 +143,8 @@ class KeyTiles {
     if (axis.layout != DSA_LAYOUT_PAGES) return;
 #pragma unroll
     for (int32_t i = 0; i < 2; ++i) {
-      if (!there(tile, i)) continue;
-      const uint32_t s = static_cast<uint32_t>(first_ + int64_t{tile} * kKeys + row(i));
+      if (position(tile, i) >= end_) continue;
+      const uint32_t s = position(tile, i);
       const uint32_t page = s / static_cast<uint32_t>(axis.inner);
       inner_[i] = static_cast<int32_t>(s - page * static_cast<uint32_t>(axis.inner));
       page_[i] = *reinterpret_cast<const int32_t*>(
@@ -153,16 +154,16 @@ class KeyTiles {
 
   // Where row i of a tile lies, of which look_up was the last; false: nowhere.
   __device__ bool find(int32_t tile, int32_t i, KeyPlace& place) const {
-    if (!there(tile, i)) return false;
+    if (position(tile, i) >= end_) return false;
     const KeyAxis& axis = call_.p.axis;
     if (axis.layout == DSA_LAYOUT_PAGES) {
       place = {page_[i], inner_[i]};
       return page_[i] >= 0 && page_[i] < axis.outer;
     }
-    return axis.place(request_, first_ + int64_t{tile} * kKeys + row(i), place);
+    return axis.place(request_, position(tile, i), place);
   }
 
-  __device__ bool past_end(int32_t tile) const { return first_ + int64_t{tile} * kKeys >= end_; }
+  __device__ bool past_end(int32_t tile) const { return first_ + uint32_t(tile) * kKeys >= end_; }
 
   // Starts the copies of a tile, and remembers where its rows lie.
   __device__ void begin(int32_t tile) {
@@ -243,7 +244,7 @@ class KeyTiles {
   const KeyLoad load_;
   Shared<kSteps>& sh_;
   int32_t request_ = 0;
-  int64_t first_ = 0, end_ = 0;
+  uint32_t first_ = 0, end_ = 0;
   int32_t page_[2] = {}, inner_[2] = {};
   const char* row_[2] = {};
 };

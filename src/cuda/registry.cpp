@@ -2,12 +2,14 @@
 
 #include <iterator>
 
+#include "cuda/indexer/indexer.h"
 #include "cuda/merge/merge_lse.h"
 
 namespace dsa::cuda {
 namespace {
 
 const Kernel* const kKernels[] = {
+    &kIndexerSm80,
     &kMergeLse,
 };
 

@@ -7,12 +7,20 @@
 namespace dsa::cuda {
 namespace {
 
+using indexer_mma::kColumns;
 using indexer_mma::KeyLoad;
+using indexer_mma::kWarps;
 
 constexpr int32_t kMostTiles = 16;  // of a chunk: reloading the queries is under 3 % then
 
 bool either(const IndexerParams& p, int32_t dtype) {
   return p.q.dtype == dtype || p.keys.values.dtype == dtype;
+}
+
+int32_t round_up_to_power(int32_t n) {
+  int32_t power = 1;
+  while (power < n) power *= 2;
+  return power;
 }
 
 KeyLoad key_load(const IndexerParams& p, int32_t operand) {
@@ -34,7 +42,8 @@ bool q_by_8(const IndexerParams& p) {
 }  // namespace
 
 bool indexer_takes_mma(const IndexerParams& p) {
-  const bool heads = p.heads == 4 || (p.heads % 8 == 0 && p.heads <= 2 * indexer_mma::kColumns);
+  const bool heads =
+      p.heads == 4 || (p.heads % 8 == 0 && p.heads <= kColumns) || p.heads == 2 * kColumns;
   const bool dtypes = !either(p, DSA_F32) && !(either(p, DSA_F16) && either(p, DSA_BF16));
   return heads && dtypes && p.dim <= 128;
 }
@@ -43,16 +52,22 @@ cudaError_t enqueue_indexer_mma(const ScoreCall& call, const Run& run) {
   const IndexerParams& p = call.p;
   const bool bf16 = either(p, DSA_BF16);
   indexer_mma::Shape shape;
-  shape.halves = p.heads > indexer_mma::kColumns ? 2 : 1;
-  shape.tokens = std::max(1, indexer_mma::kColumns / p.heads);
-  shape.key_load = key_load(p, bf16 ? DSA_BF16 : DSA_F16);
-  shape.q_by_8 = q_by_8(p);
-  const int64_t rows = rows_together(call);
+  shape.halves = p.heads > kColumns ? 2 : 1;
+  shape.heads = p.heads / shape.halves;
+  shape.tokens = kColumns / shape.heads;
+  // Warps side by side along the tokens as far as there are tokens of one request.
   shape.token_warps = shape.halves;
-  while (shape.token_warps < indexer_mma::kWarps &&
-         int64_t{shape.token_warps} / shape.halves * shape.tokens < rows) {
+  while (shape.token_warps < kWarps &&
+         int64_t{shape.token_warps} / shape.halves * shape.tokens < rows_together(call)) {
     shape.token_warps *= 2;
   }
+  const int32_t tiles = std::max(shape.heads / 8, 1);
+  shape.ends = 0;
+  for (int32_t n = tiles; n <= 8; n += tiles) shape.ends |= 1u << (n - 1);
+  const int32_t blocks = indexer_mma::kKeys / 16 * shape.token_warps / kWarps;
+  shape.sum_blocks = std::min(blocks, indexer_mma::kSums / 16 / round_up_to_power(shape.tokens));
+  shape.key_load = key_load(p, bf16 ? DSA_BF16 : DSA_F16);
+  shape.q_by_8 = q_by_8(p);
   const int32_t unit_rows = shape.token_warps / shape.halves * shape.tokens;
   const ScoreWork work =
       divide_work(call, unit_rows, indexer_mma::kKeys, kMostTiles, run.device->multiprocessors);

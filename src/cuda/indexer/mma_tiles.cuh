@@ -15,6 +15,7 @@ constexpr int32_t kKeys = 128;    // of a tile
 constexpr int32_t kColumns = 64;  // (token, head) pairs of a warp
 constexpr int32_t kMostTokens = kWarps * kColumns / 4;
 constexpr int32_t kScaleStages = 4;
+constexpr int32_t kSums = 256;
 
 // How key rows get to shared memory.
 enum class KeyLoad : int32_t {
@@ -24,9 +25,12 @@ enum class KeyLoad : int32_t {
 };
 
 struct Shape {
+  int32_t heads;        // of a token, in one warp: 4, or a multiple of 8 up to 64
   int32_t tokens;       // of a warp; of a pair of warps when `halves` is 2
   int32_t halves;       // 2: heads from 64 on are another warp's
   int32_t token_warps;  // warps side by side along the tokens; the others divide the keys
+  uint32_t ends;        // bit n: tile n of 8 columns is the last of a token (of two with 4 heads)
+  int32_t sum_blocks;   // blocks of 16 keys whose sums wait in shared memory: 1, 2, 4 or 8
   KeyLoad key_load;
   bool q_by_8;  // 8 elements of a query row can be read at once
 };
@@ -46,7 +50,7 @@ struct Shared {
       128) uint4 raw[kSteps / 2][kThreads];  // e4m3 of the tile after the next; each thread's own
   float scale[kScaleStages][kKeys];
   uint8_t placed[kScaleStages][kKeys];
-  float second_half[kWarps / 2][2][16];
+  float sums[kWarps][kSums];  // a warp's: [tokens][16 * sum_blocks]
   UnitRow rows[kMostTokens];
 };
 
@@ -64,17 +68,11 @@ struct Operand<__nv_bfloat16> {
 };
 
 // Elements [d, d + 8) of a row as operands; those from `dim` on are 0. Exact: the element types of
-// a call are such that T holds them.
+// a call are such that T holds them. Any stride and alignment, and slow: not inlined, so that the
+// loops around it stay small.
 template <class T>
-__device__ inline uint4 load_cell(const char* row, int32_t dtype, int32_t d, int32_t dim,
-                                  int64_t stride, bool by_8) {
-  if (d >= dim) return {0, 0, 0, 0};
-  if (by_8) {
-    if (dtype == Operand<T>::kDtype) return reinterpret_cast<const uint4*>(row)[d / 8];
-    const uint2 x = reinterpret_cast<const uint2*>(row)[d / 8];
-    const uint2 low = e4m3x4_to<T>(x.x), high = e4m3x4_to<T>(x.y);
-    return {low.x, low.y, high.x, high.y};
-  }
+__device__ __noinline__ uint4 load_elements(const char* row, int32_t dtype, int32_t d, int32_t dim,
+                                            int64_t stride) {
   uint32_t y[4];
 #pragma unroll
   for (int32_t i = 0; i < 4; ++i) {
@@ -234,7 +232,7 @@ class KeyTiles {
         for (int32_t cell = threadIdx.x % 4; cell < 2 * kSteps; cell += 4) {
           const int32_t dim = row_[i] ? call_.p.dim : 0;
           *reinterpret_cast<uint4*>(to + cell_offset<kSteps>(row(i), cell)) =
-              load_cell<T>(row_[i], keys.dtype, cell * 8, dim, keys.element_stride, false);
+              load_elements<T>(row_[i], keys.dtype, cell * 8, dim, keys.element_stride);
         }
       }
     }

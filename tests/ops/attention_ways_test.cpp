@@ -132,7 +132,12 @@ TEST(AttentionWays, CutSlotsAndIndicesGiveTheSameBits) {
       d.selection = DSA_SELECTION_ALL;
       d.k = 0;
       d.mask = dsa_tensor_2d(mask.data(), DSA_U8, s.rows, s.keys);
-      ASSERT_EQ(s.run_on(ctx, d), by_indices) << context << "\nmask";
+      const auto by_mask = s.run_on(ctx, d);
+      if (kernel.on_cpu()) {
+        ASSERT_EQ(by_mask, by_indices) << context << "\nmask";
+      } else {  // another capacity, k or the columns, may be split elsewhere
+        ASSERT_EQ(oracle::check_sparse_attn(d, kernel.p_unit()), "") << context << "\nmask";
+      }
     }
     EXPECT_GT(compared, 10) << kernel.name;
   }

@@ -175,7 +175,8 @@ TEST(RealSizes, IndexerTopk) {
     d.cut_score = call.arena.output(DSA_F32, {rows});
     d.cut_index = call.arena.output(DSA_I32, {rows});
     judge(DSA_OP_INDEXER_TOPK, call, d, [&](const Kernel& kernel) {
-      const Context family = make_context("cpu.indexer." + kernel.family);
+      const Context family =
+          make_context((kernel.on_cpu() ? "cpu.indexer." : "cuda.indexer.") + kernel.family);
       EXPECT_EQ(run(family.get(), index), DSA_OK) << dsa_last_error();
       dsa_topk_desc select = dsa_topk_desc_init();
       select.k = d.k;

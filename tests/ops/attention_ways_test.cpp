@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "oracle/attention.h"
 #include "support/draw_fields.h"
 #include "support/every_kernel.h"
 

@@ -4,12 +4,18 @@
 
 #include "cuda/indexer/indexer.h"
 #include "cuda/merge/merge_lse.h"
+#include "cuda/topk/topk.h"
 
 namespace dsa::cuda {
 namespace {
 
 const Kernel* const kKernels[] = {
     &kIndexerSm80,
+    &kTopkWarp,
+    &kTopkRegisters,
+    &kTopkCluster,
+    &kTopkGated,
+    &kTopkBlock,
     &kMergeLse,
 };
 

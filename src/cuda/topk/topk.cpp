@@ -1,0 +1,81 @@
+#include "cuda/topk/topk.h"
+
+#include <algorithm>
+
+#include "cuda/topk/form.h"
+
+namespace dsa::cuda {
+namespace {
+
+using namespace topk;
+
+// In order of preference, as in the registry.
+const Form* const kForms[] = {&kWarp, &kRegisters, &kCluster, &kGated, &kBlock};
+
+// A form as a kernel of dsa_topk.
+template <const Form& form>
+const char* refuse(const TopkParams& p) {
+  return form.refuse(whole_call(p));
+}
+template <const Form& form>
+uint64_t workspace(const TopkParams& p, int32_t multiprocessors) {
+  return form.workspace(whole_call(p), multiprocessors);
+}
+template <const Form& form>
+cudaError_t launch(const TopkParams& p, const Run& run) {
+  return form.launch(whole_call(p), run);
+}
+template <const Form& form>
+cudaError_t load() {
+  return form.load();
+}
+
+template <const Form& form>
+constexpr Kernel kernel_of(const char* name, const char* family, int32_t capability) {
+  return make_kernel<TopkParams, refuse<form>, workspace<form>, launch<form>, load<form>>(
+      name, family, capability);
+}
+
+}  // namespace
+
+constinit const Kernel kTopkWarp = kernel_of<kWarp>("cuda.topk.warp.sm80", "sm80", 80);
+constinit const Kernel kTopkRegisters =
+    kernel_of<kRegisters>("cuda.topk.registers.sm80", "sm80", 80);
+constinit const Kernel kTopkCluster = kernel_of<kCluster>("cuda.topk.cluster.sm90", "sm90", 90);
+constinit const Kernel kTopkGated = kernel_of<kGated>("cuda.topk.gated.sm80", "sm80", 80);
+constinit const Kernel kTopkBlock = kernel_of<kBlock>("cuda.topk.block.sm80", "sm80", 80);
+
+cudaError_t enqueue_topk(const TopkParams& params, int64_t first_row, int64_t row_count,
+                         const Run& run) {
+  const TopkCall call = {params, first_row, row_count};
+  for (const Form* form : kForms) {
+    if (run.device->compute_capability >= form->min_capability && !form->refuse(call)) {
+      return form->launch(call, run);
+    }
+  }
+  return cudaErrorNotSupported;
+}
+
+uint64_t topk_workspace(const TopkParams& params, int64_t row_count, int32_t multiprocessors) {
+  const TopkCall call = {params, 0, row_count};
+  uint64_t bytes = 0;
+  for (const Form* form : kForms) bytes = std::max(bytes, form->workspace(call, multiprocessors));
+  return bytes;
+}
+
+cudaError_t load_topk() {
+  int device = 0, major = 0, minor = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  }
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+  }
+  for (const Form* form : kForms) {
+    if (error == cudaSuccess && major * 10 + minor >= form->min_capability) error = form->load();
+  }
+  return error;
+}
+
+}  // namespace dsa::cuda

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "cuda/indexer/indexer.h"
+#include "cuda/attention/attention.h"
 #include "cuda/merge/merge_lse.h"
 #include "cuda/topk/topk.h"
 
@@ -16,6 +17,7 @@ const Kernel* const kKernels[] = {
     &kTopkCluster,
     &kTopkGated,
     &kTopkBlock,
+    &kSparseAttnAny,
     &kMergeLse,
 };
 

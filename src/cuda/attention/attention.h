@@ -1,0 +1,11 @@
+// The sparse attention kernels of the CUDA module, for the registry.
+#pragma once
+
+#include "core/kernel.h"
+
+namespace dsa::cuda {
+
+extern const Kernel kSparseAttnMma;
+extern const Kernel kSparseAttnAny;
+
+}  // namespace dsa::cuda

@@ -2,8 +2,8 @@
 
 #include <iterator>
 
-#include "cuda/indexer/indexer.h"
 #include "cuda/attention/attention.h"
+#include "cuda/indexer/indexer.h"
 #include "cuda/merge/merge_lse.h"
 #include "cuda/topk/topk.h"
 
@@ -17,6 +17,7 @@ const Kernel* const kKernels[] = {
     &kTopkCluster,
     &kTopkGated,
     &kTopkBlock,
+    &kSparseAttnMma,
     &kSparseAttnAny,
     &kMergeLse,
 };

@@ -1,0 +1,109 @@
+// The tensor-core attention kernel of a format and a number of heads, and its launch.
+#pragma once
+
+#include <algorithm>
+
+#include "cuda/attention/mma/attend.h"
+#include "cuda/attention/mma/consumer.cuh"
+
+namespace dsa::cuda {
+
+template <class Format, int M>
+__global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfSm)
+    mma_attend(const __grid_constant__ SparseAttnParams p, const __grid_constant__ AttnDivision d,
+               const __grid_constant__ MmaCall call) {
+  using Shape = MmaShape<M>;
+  extern __shared__ __align__(128) char memory[];
+  __shared__ Stages stages;
+  const int32_t tile_bytes = kTileKeys * call.pitch;
+  auto& scratch =
+      *reinterpret_cast<MmaScratch<Format, M>*>(memory + call.stages * tile_bytes);
+  const uint32_t tiles = shared_address(memory);
+  const AttnTask task(d, blockIdx.x);
+  if (threadIdx.x == 0) {
+    for (int32_t i = 0; i < call.stages; ++i) {
+      barrier_init(&stages.full[i], kFullArrivals);
+      barrier_init(&stages.empty[i], Shape::kWarps);
+    }
+    fence_barrier_init();
+  }
+  if (call.padded) {  // columns that no key fills meet a query of 0: they must be finite
+    for (int32_t i = threadIdx.x; i < call.stages * kTileKeys; i += Shape::kThreads) {
+      clear_row(tiles + i * call.pitch, call.pitch);
+    }
+  }
+  __syncthreads();
+  if (threadIdx.x >= Shape::kConsumers) {
+    produce(p, d, call, task, stages, tiles);
+    return;
+  }
+  MmaConsumer<Format, M> consumer(p, call, task, scratch);
+  int32_t stage = 0, parity = 0;
+  for (;;) {
+    barrier_wait(&stages.full[stage], parity);
+    const int32_t keys = stages.keys[stage];
+    if (keys == 0) break;
+    consumer.add(tiles + stage * tile_bytes, keys, call.scope[stages.scope[stage]].value_offset);
+    __syncwarp();
+    if (threadIdx.x % 32 == 0) barrier_arrive(&stages.empty[stage]);
+    if (++stage == call.stages) stage = 0, parity ^= 1;
+  }
+  consumer.finish(d);
+}
+
+// Stages that fit when `blocks` blocks share a multiprocessor.
+template <class Format, int M>
+int32_t mma_stages(const MmaCall& call, const DeviceInfo& device, int32_t blocks) {
+  constexpr int32_t kReserved = 1024;  // of every block, by CUDA
+  const int32_t scratch = sizeof(MmaScratch<Format, M>) + sizeof(Stages) + 128;
+  const int32_t room = (device.shared_bytes + kReserved) / blocks - kReserved - scratch;
+  return std::min(kMostStages, room / (kTileKeys * call.pitch));
+}
+
+template <class Format, int M>
+bool mma_launch(const SparseAttnParams& p, const Run& run, cudaError_t& error) {
+  using Shape = MmaShape<M>;
+  MmaCall call = mma_rows(p);
+  int32_t resident = Shape::kBlocksOfSm;
+  call.stages = mma_stages<Format, M>(call, *run.device, resident);
+  if (call.stages < 2 && resident > 1) {
+    resident = 1;
+    call.stages = mma_stages<Format, M>(call, *run.device, resident);
+  }
+  if (call.stages < 1) return false;
+  const int32_t bytes =
+      call.stages * kTileKeys * call.pitch + static_cast<int32_t>(sizeof(MmaScratch<Format, M>));
+  const AttnDivision division =
+      attn_divide(p, Shape::kHeads, int64_t{resident} * run.device->multiprocessors);
+  error = attn_run(p, run, division, [&](const SparseAttnParams& with, const AttnDivision& d) {
+    return launch_function(mma_attend<Format, M>,
+                           {.grid = static_cast<uint32_t>(d.blocks()),
+                            .block = Shape::kThreads,
+                            .shared_bytes = bytes},
+                           stream_of(run), with, d, call);
+  });
+  return true;
+}
+
+// Blocks of 32 heads where there are more than 16 and a tile fits beside their logits.
+template <class Format>
+cudaError_t mma_launch_format(const SparseAttnParams& p, const Run& run) {
+  cudaError_t error = cudaErrorInvalidConfiguration;
+  if (attn_group_heads(p) > 16 && mma_launch<Format, 2>(p, run, error)) return error;
+  mma_launch<Format, 1>(p, run, error);
+  return error;
+}
+
+template <class Format>
+cudaError_t mma_load_format() {
+  int device = 0, bytes = 0;
+  cudaError_t error = cudaGetDevice(&device);
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+  }
+  if (error != cudaSuccess) return error;
+  const int32_t dynamic = bytes - static_cast<int32_t>(sizeof(Stages)) - 128;
+  return load_functions(dynamic, mma_attend<Format, 1>, mma_attend<Format, 2>);
+}
+
+}  // namespace dsa::cuda

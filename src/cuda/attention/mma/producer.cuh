@@ -1,0 +1,88 @@
+// The producer warp: resolves a row's selection and brings its keys into tiles, a stage each.
+#pragma once
+
+#include "cuda/attention/mma/pipeline.cuh"
+#include "cuda/attention/mma/rows.h"
+#include "cuda/attention/selection.cuh"
+
+namespace dsa::cuda {
+
+constexpr int32_t kMostStages = 8;
+
+// In shared memory.
+struct Stages {
+  uint64_t full[kMostStages], empty[kMostStages];
+  int32_t keys[kMostStages];  // of the tile; 0: the walk has ended
+  int32_t scope[kMostStages];
+};
+
+// Keys that are missing in a tile have weight 0, and 0 times what lies there must be 0.
+__device__ inline void clear_row(uint32_t row, int32_t bytes) {
+  for (int32_t i = 0; i < bytes; i += 16) {
+    asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(row + i), "r"(0) : "memory");
+  }
+  fence_before_copies();
+}
+
+__device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t keys, int32_t kv_head,
+                                  uint32_t tile, int32_t pitch, uint64_t* full) {
+  const int32_t lane = threadIdx.x % 32;
+  if (lane >= keys) clear_row(tile + lane * pitch, pitch);
+  __syncwarp();
+#if __CUDA_ARCH__ >= 900
+  if (lane == 0) barrier_arrive_expecting(full, keys * row.bytes);
+  __syncwarp();
+  if (lane < keys) {
+    for (int32_t i = 0; i < row.parts; ++i) {
+      const RowPart& part = row.part[i];
+      copy_bulk(tile + lane * pitch + part.offset, part.tensor.at(place, kv_head), part.bytes,
+                full);
+    }
+  }
+#else
+  for (int32_t i = 0; i < row.parts; ++i) {
+    const RowPart& part = row.part[i];
+    const uint64_t mine = reinterpret_cast<uint64_t>(part.tensor.at(place, kv_head));
+    const int32_t units = part.bytes / 16;
+    int32_t key = lane / units, unit = lane % units;
+    for (int32_t first = 0; first < keys * units; first += 32) {
+      const uint64_t from = __shfl_sync(~0u, mine, key & 31);
+      if (key < keys) {
+        copy_async_16(tile + key * pitch + part.offset + unit * 16,
+                      reinterpret_cast<const char*>(from) + unit * 16);
+      }
+      for (unit += 32; unit >= units; unit -= units) ++key;
+    }
+  }
+  barrier_arrive_after_copies(full);
+  if (lane == 0) barrier_arrive(full);
+#endif
+}
+
+__device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d, const MmaCall& call,
+                               const AttnTask& task, Stages& stages, uint32_t tiles) {
+  const int32_t lane = threadIdx.x % 32;
+  KeyWalk walk(p, task.t, task.first, task.last, d.first_slots);
+  int32_t stage = 0, parity = 1;  // the first wait is for a phase before the first: none
+  for (int32_t keys = 1; keys > 0;) {
+    KeyPlace place;
+    int32_t scope;
+    keys = walk.next(place, scope);
+    barrier_wait(&stages.empty[stage], parity);
+    if (lane == 0) stages.keys[stage] = keys, stages.scope[stage] = scope;
+    const ScopeRow& row = call.scope[scope];
+    const uint32_t tile = tiles + stage * kTileKeys * call.pitch;
+    if (keys > 0) {
+      fetch_tile(row, place, keys, task.head / row.heads_of_kv, tile, call.pitch,
+                 &stages.full[stage]);
+    } else {
+#if __CUDA_ARCH__ < 900
+      barrier_arrive_after_copies(&stages.full[stage]);
+#endif
+      if (lane == 0) barrier_arrive(&stages.full[stage]);
+    }
+    if (++stage == call.stages) stage = 0, parity ^= 1;
+  }
+}
+
+}  // namespace dsa::cuda

@@ -1,9 +1,8 @@
-#include "cuda/attention/cut.h"
+#include <math_constants.h>
 
+#include "cuda/attention/cut.h"
 #include "cuda/element.cuh"
 #include "cuda/kernel.h"
-
-#include <math_constants.h>
 
 namespace dsa::cuda {
 namespace {
@@ -84,9 +83,8 @@ __global__ void __launch_bounds__(kThreads)
 
 cudaError_t attn_write_lists(const SparseAttnParams& p, char* lists, int64_t first_row,
                              int64_t rows, cudaStream_t stream) {
-  return launch_function(write_lists,
-                         {.grid = static_cast<uint32_t>(rows), .block = kThreads}, stream, p, lists,
-                         attn_list_width(p.scope[0]), first_row);
+  return launch_function(write_lists, {.grid = static_cast<uint32_t>(rows), .block = kThreads},
+                         stream, p, lists, attn_list_width(p.scope[0]), first_row);
 }
 
 cudaError_t attn_load_cut() { return load_function(write_lists); }

@@ -1,5 +1,6 @@
 // How an attention call is divided between blocks: rows, heads, and, where those are few, ranges of
-// a row's selection, whose partial results a second kernel merges in order. From host extents alone.
+// a row's selection, whose partial results a second kernel merges in order. From host extents
+// alone.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -1,8 +1,7 @@
-#include "cuda/attention/merge_splits.h"
-
 #include <algorithm>
 
 #include "cuda/attention/finish.cuh"
+#include "cuda/attention/merge_splits.h"
 #include "cuda/attention/softmax.cuh"
 #include "cuda/element.cuh"
 #include "cuda/kernel.h"
@@ -17,7 +16,8 @@ constexpr int32_t kSplitsOfRange = kMostSplits / kRanges;
 // A block merges 32 columns of one (row, head). Splits are summed in order within a range, then the
 // ranges in order.
 __global__ void __launch_bounds__(kColumns* kRanges)
-    merge_splits(const __grid_constant__ SparseAttnParams p, const __grid_constant__ AttnDivision d) {
+    merge_splits(const __grid_constant__ SparseAttnParams p,
+                 const __grid_constant__ AttnDivision d) {
 #if __CUDA_ARCH__ >= 900
   cudaGridDependencySynchronize();
 #endif
@@ -75,8 +75,7 @@ __global__ void __launch_bounds__(kColumns* kRanges)
 
 }  // namespace
 
-cudaError_t attn_merge_splits(const SparseAttnParams& p, const AttnDivision& d,
-                              const Run& run) {
+cudaError_t attn_merge_splits(const SparseAttnParams& p, const AttnDivision& d, const Run& run) {
   const int32_t chunks = std::max(1, (p.value_dim + kColumns - 1) / kColumns);
   const int64_t blocks = p.rows * p.heads * chunks;
   return launch_function(merge_splits,

@@ -8,8 +8,7 @@
 
 namespace dsa::cuda {
 
-cudaError_t attn_merge_splits(const SparseAttnParams& p, const AttnDivision& d,
-                              const Run& run);
+cudaError_t attn_merge_splits(const SparseAttnParams& p, const AttnDivision& d, const Run& run);
 cudaError_t attn_load_merge_splits();
 
 }  // namespace dsa::cuda

@@ -12,7 +12,7 @@ constexpr int32_t kTileKeys = 32;  // keys of one step of a softmax: one a lane
 // A row's selection in one scope as numbered slots [0, size): a slot holds a key or nothing.
 class RowSelection {
  public:
-  __device__ RowSelection() = default;
+  RowSelection() = default;
   __device__ RowSelection(const AttnScope& scope, int64_t t) : span_(scope.rows.span(t)) {
     if (scope.selection == DSA_SELECTION_ALL) {
       size_ = span_.end - span_.begin;
@@ -115,7 +115,8 @@ class KeyWalk {
       const int32_t take = min(all, kTileKeys - n);
       const bool mine_now = lane >= n && lane < n + take;
       if (n == 0 && (mask & (mask + 1)) == 0) {  // nothing missing in between
-        if (mine_now) outer = static_cast<int32_t>(place.outer), inner = static_cast<int32_t>(place.inner);
+        if (mine_now)
+          outer = static_cast<int32_t>(place.outer), inner = static_cast<int32_t>(place.inner);
       } else {
         const uint32_t from = mine_now ? bit_of_rank(mask, lane - n) : 0;
         const int32_t o = __shfl_sync(~0u, static_cast<int32_t>(place.outer), from);

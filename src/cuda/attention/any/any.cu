@@ -1,5 +1,5 @@
-// dsa_sparse_attn on the GPU for every dtype, stride and format, in f32 (P too). A block takes up to
-// 8 heads of a row that share keys, one warp a head in the softmax; keys come in tiles of 32. It
+// dsa_sparse_attn on the GPU for every dtype, stride and format, in f32 (P too). A block takes up
+// to 8 heads of a row that share keys, one warp a head in the softmax; keys come in tiles of 32. It
 // reads each element where it lies and is bound by that: the tensor-core kernels go before it.
 #include <type_traits>
 
@@ -42,8 +42,8 @@ __device__ float scale_of(const KeyPiece& piece, KeyPlace place, int32_t head, i
 
 // Adds the products of one piece of 4 keys to dots [head][key].
 template <int32_t dtype>
-__device__ void add_dots(const KeyPiece& piece, const KeyPlace* places, int32_t keys, int32_t kv_head,
-                         const float* query, int32_t query_width, int32_t heads,
+__device__ void add_dots(const KeyPiece& piece, const KeyPlace* places, int32_t keys,
+                         int32_t kv_head, const float* query, int32_t query_width, int32_t heads,
                          float (&dots)[kHeads * kKeysOfWarp]) {
   for (int32_t d = threadIdx.x % 32; d < piece.values.width; d += 32) {
     float x[kKeysOfWarp];

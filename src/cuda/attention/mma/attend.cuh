@@ -16,8 +16,7 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
   extern __shared__ __align__(128) char memory[];
   __shared__ Stages stages;
   const int32_t tile_bytes = kTileKeys * call.pitch;
-  auto& scratch =
-      *reinterpret_cast<MmaScratch<Format, M>*>(memory + call.stages * tile_bytes);
+  auto& scratch = *reinterpret_cast<MmaScratch<Format, M>*>(memory + call.stages * tile_bytes);
   const uint32_t tiles = shared_address(memory);
   const AttnTask task(d, blockIdx.x);
   if (threadIdx.x == 0) {

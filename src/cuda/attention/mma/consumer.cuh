@@ -1,7 +1,7 @@
 // The consumer warps of a block: 16 M heads of one row. Each warp owns a slice of the columns, for
-// both products, so that a byte of a tile leaves shared memory once a product (and an FP8 element is
-// converted by one warp): partial logits are summed through shared memory, by the warp that then has
-// the softmax of 4 heads.
+// both products, so that a byte of a tile leaves shared memory once a product (and an FP8 element
+// is converted by one warp): partial logits are summed through shared memory, by the warp that then
+// has the softmax of 4 heads.
 #pragma once
 
 #include "cuda/attention/finish.cuh"
@@ -13,7 +13,7 @@
 
 namespace dsa::cuda {
 
-constexpr int32_t kLogitPitch = kTileKeys + 8;  // floats: stores of 8 rows meet no bank twice
+constexpr int32_t kLogitPitch = kTileKeys + 8;        // floats: stores of 8 rows meet no bank twice
 constexpr int32_t kWeightPitch = kTileKeys * 2 + 16;  // bytes: an odd multiple of 16
 constexpr int32_t kFp8Groups = 4;
 
@@ -220,8 +220,8 @@ class MmaConsumer {
       for (int32_t j = 0; j < 4; ++j) {
 #pragma unroll
         for (int32_t row = 0; row < 2; ++row) {
-          float* const to = &scratch_.logits[warp_][m * 16 + row * 8 + lane_ / 4]
-                                            [j * 8 + lane_ % 4 * 2];
+          float* const to =
+              &scratch_.logits[warp_][m * 16 + row * 8 + lane_ / 4][j * 8 + lane_ % 4 * 2];
           *reinterpret_cast<float2*>(to) = {logits[m][j][row * 2], logits[m][j][row * 2 + 1]};
         }
       }

@@ -1,5 +1,6 @@
-// Stages of shared memory between the warp that fetches keys and the warps that use them. A stage is
-// handed over by mbarriers; what completes one is a bulk copy a key on sm_90 and cp.async before it.
+// Stages of shared memory between the warp that fetches keys and the warps that use them. A stage
+// is handed over by mbarriers; what completes one is a bulk copy a key on sm_90 and cp.async before
+// it.
 #pragma once
 
 #include <cstdint>
@@ -66,17 +67,18 @@ __device__ inline void barrier_wait(uint64_t* barrier, uint32_t parity) {
 #if __CUDA_ARCH__ >= 900
 
 __device__ inline void barrier_arrive_expecting(uint64_t* barrier, uint32_t bytes) {
-  asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;\n}" ::"r"(
-                   shared_address(barrier)),
-               "r"(bytes)
-               : "memory");
+  asm volatile(
+      "{\n.reg .b64 state;\nmbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;\n}" ::"r"(
+          shared_address(barrier)),
+      "r"(bytes)
+      : "memory");
 }
 
 // `bytes` and both addresses are multiples of 16.
 __device__ inline void copy_bulk(uint32_t to, const void* from, uint32_t bytes, uint64_t* barrier) {
   asm volatile(
-      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-          to),
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(to),
       "l"(from), "r"(bytes), "r"(shared_address(barrier))
       : "memory");
 }

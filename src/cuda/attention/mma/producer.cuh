@@ -24,8 +24,8 @@ __device__ inline void clear_row(uint32_t row, int32_t bytes) {
   fence_before_copies();
 }
 
-__device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t keys, int32_t kv_head,
-                                  uint32_t tile, int32_t pitch, uint64_t* full) {
+__device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t keys,
+                                  int32_t kv_head, uint32_t tile, int32_t pitch, uint64_t* full) {
   const int32_t lane = threadIdx.x % 32;
   if (lane >= keys) clear_row(tile + lane * pitch, pitch);
   __syncwarp();
@@ -59,8 +59,9 @@ __device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t k
 #endif
 }
 
-__device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d, const MmaCall& call,
-                               const AttnTask& task, Stages& stages, uint32_t tiles) {
+__device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
+                               const MmaCall& call, const AttnTask& task, Stages& stages,
+                               uint32_t tiles) {
   const int32_t lane = threadIdx.x % 32;
   KeyWalk walk(p, task.t, task.first, task.last, d.first_slots);
   int32_t stage = 0, parity = 1;  // the first wait is for a phase before the first: none

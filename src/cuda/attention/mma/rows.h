@@ -18,9 +18,9 @@ struct RowPart {
 struct ScopeRow {
   RowPart part[3];
   int32_t parts = 0;
-  int32_t bytes = 0;          // of all parts
-  int32_t value_offset = 0;   // of V in the tile's row
-  int32_t heads_of_kv = 1;    // query heads that read one KV head
+  int32_t bytes = 0;         // of all parts
+  int32_t value_offset = 0;  // of V in the tile's row
+  int32_t heads_of_kv = 1;   // query heads that read one KV head
 };
 
 struct MmaCall {

@@ -28,6 +28,8 @@ class RowSelection {
       entries = clamp64(*scope.counts.row_as<const int32_t>(t), 0, entries);
     }
     size_ = listed_ = entries * scope.index_block;
+    list_ = scope.indices.row(t);
+    step_ = scope.indices.stride[0] * 4;
     limit_ = span_.end;
     if (scope.block_tail && blocks) {
       limit_ = span_.begin + (span_.end - span_.begin) / scope.index_block * scope.index_block;
@@ -37,18 +39,24 @@ class RowSelection {
 
   __device__ int64_t size() const { return size_; }
 
-  // The key in a slot; false where there is none.
-  __device__ bool find(const AttnScope& scope, int64_t t, int64_t slot, KeyPlace& place) const {
+  // The list's entry of a slot below size(); anything where it has none.
+  __device__ int32_t entry(const AttnScope& scope, int64_t slot) const {
+    if (slot >= listed_) return 0;
+    const int64_t i = scope.index_block == 1 ? slot : slot / scope.index_block;
+    return *reinterpret_cast<const int32_t*>(list_ + i * step_);
+  }
+
+  // The key in a slot below size(), given its entry; false where there is none.
+  __device__ bool find(const AttnScope& scope, int64_t t, int64_t slot, int32_t index,
+                       KeyPlace& place) const {
     int64_t s;
     if (scope.selection == DSA_SELECTION_ALL) {
       s = span_.begin + slot;
     } else if (slot >= listed_) {
       s = limit_ + (slot - listed_);  // the tail
     } else {
-      const int64_t block = scope.index_block;
-      const int64_t entry = block == 1 ? slot : slot / block;
-      const int32_t index = scope.indices.row_as<const int32_t>(t)[entry * scope.indices.stride[0]];
       if (scope.selection == DSA_SELECTION_SLOTS) return scope.axis.place_slot(index, place);
+      const int64_t block = scope.index_block;
       const int64_t number = static_cast<int32_t>(static_cast<uint32_t>(index) - base_);
       s = block == 1 ? number : span_.begin + number * block + slot % block;
       if (number < 0 || s < span_.begin || s >= limit_) return false;
@@ -62,6 +70,8 @@ class RowSelection {
   int64_t listed_ = 0;  // slots of list entries; the tail's keys come after them
   int64_t limit_ = 0;   // keys that entries can stand for end here
   uint32_t base_ = 0;   // what an index holds beyond a position or block number
+  const char* list_ = nullptr;
+  int64_t step_ = 0;  // bytes
 };
 
 // Position of the set bit of rank `n` (from 0); 32 where there are not as many.
@@ -100,6 +110,13 @@ class KeyWalk {
     at_ = first - origin;
     end_ = min(last_ - origin, selection_.size());
     if (scope == 0) end_ = min(end_, capacity_);
+    fetch_entry();
+  }
+
+  // Of the lane's next slot: asked for a tile ahead, since it comes from memory.
+  __device__ void fetch_entry() {
+    const int64_t slot = at_ + threadIdx.x % 32;
+    if (slot < end_) entry_ = selection_.entry(p_.scope[scope_], slot);
   }
 
   __device__ int32_t next_in_scope(KeyPlace& mine) {
@@ -108,8 +125,8 @@ class KeyWalk {
     int32_t outer = 0, inner = 0;  // pages and rows are below 2^31
     while (n < kTileKeys && at_ < end_) {
       KeyPlace place = {};
-      const bool found =
-          at_ + lane < end_ && selection_.find(p_.scope[scope_], t_, at_ + lane, place);
+      const int64_t slot = at_ + lane;
+      const bool found = slot < end_ && selection_.find(p_.scope[scope_], t_, slot, entry_, place);
       const uint32_t mask = __ballot_sync(~0u, found);
       const int32_t all = __popc(mask);
       const int32_t take = min(all, kTileKeys - n);
@@ -125,6 +142,7 @@ class KeyWalk {
       }
       at_ += take == all ? kTileKeys : bit_of_rank(mask, take);
       n += take;
+      fetch_entry();
     }
     mine = {outer, inner};
     return n;
@@ -138,6 +156,7 @@ class KeyWalk {
   RowSelection selection_;
   int64_t at_ = 0;  // in the scope
   int64_t end_ = 0;
+  int32_t entry_ = 0;
 };
 
 }  // namespace dsa::cuda

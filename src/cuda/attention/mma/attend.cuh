@@ -27,15 +27,17 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
     fence_barrier_init();
   }
   if (call.padded) {  // columns that no key fills meet a query of 0: they must be finite
-    for (int32_t i = threadIdx.x; i < call.stages * kTileKeys; i += Shape::kThreads) {
+    for (int32_t i = threadIdx.x; i < call.stages * kTileKeys; i += blockDim.x) {
       clear_row(tiles + i * call.pitch, call.pitch);
     }
   }
   __syncthreads();
   if (threadIdx.x >= Shape::kConsumers) {
+    give_registers<Shape::kProducerRegisters>();
     produce(p, d, call, task, stages, tiles);
     return;
   }
+  take_registers<Shape::kConsumerRegisters>();
   MmaConsumer<Format, M> consumer(p, call, task, scratch);
   int32_t stage = 0, parity = 0;
   for (;;) {
@@ -62,6 +64,11 @@ int32_t mma_stages(const MmaCall& call, const DeviceInfo& device, int32_t blocks
 template <class Format, int M>
 bool mma_launch(const SparseAttnParams& p, const Run& run, cudaError_t& error) {
   using Shape = MmaShape<M>;
+  // Of the code that this device was given: the number of producers is compiled in.
+  cudaFuncAttributes attributes;
+  error = cudaFuncGetAttributes(&attributes, mma_attend<Format, M>);
+  if (error != cudaSuccess) return true;
+  const uint32_t threads = static_cast<uint32_t>(attributes.maxThreadsPerBlock);
   MmaCall call = mma_rows(p);
   int32_t resident = Shape::kBlocksOfSm;
   call.stages = mma_stages<Format, M>(call, *run.device, resident);
@@ -77,7 +84,7 @@ bool mma_launch(const SparseAttnParams& p, const Run& run, cudaError_t& error) {
   error = attn_run(p, run, division, [&](const SparseAttnParams& with, const AttnDivision& d) {
     return launch_function(mma_attend<Format, M>,
                            {.grid = static_cast<uint32_t>(d.blocks()),
-                            .block = Shape::kThreads,
+                            .block = threads,
                             .shared_bytes = bytes},
                            stream_of(run), with, d, call);
   });

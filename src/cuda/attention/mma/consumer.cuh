@@ -22,11 +22,14 @@ struct MmaShape {
   static constexpr int32_t kHeads = 16 * M;
   static constexpr int32_t kWarps = 4 * M;
   static constexpr int32_t kConsumers = 32 * kWarps;
-  static constexpr int32_t kThreads = kConsumers + 32;
+  static constexpr int32_t kThreads = kConsumers + 32 * kProducerWarps;
   static constexpr int32_t kHeadsOfWarp = 4;
   static constexpr int32_t kKeySteps = (36 + kWarps - 1) / kWarps;  // most of a warp, of 16 columns
   static constexpr int32_t kUnits = 32 / kWarps;  // most of a warp, of 16 columns of V
   static constexpr int32_t kBlocksOfSm = M == 1 ? 2 : 1;
+  // On sm_90: 256 threads of 128, or 384 of 168.
+  static constexpr int32_t kProducerRegisters = 72;
+  static constexpr int32_t kConsumerRegisters = M == 1 ? 184 : 216;
 };
 
 // Behind the stages.
@@ -117,14 +120,20 @@ class MmaConsumer {
     return (task_.t * p_.heads + task_.head + h) * d.splits + task_.split;
   }
 
+  // Element (h, column) of the query as it lies; 0 outside. Every lane loads something, so that the
+  // loads of all steps are under way together.
   __device__ uint32_t query_element(int32_t h, int32_t column) const {
-    const int32_t first = static_cast<int32_t>(p_.q[0].extent[1]);
+    const RowTensor& q = p_.q[0];
+    const RowTensor& q2 = p_.q[1];
+    const int32_t first = static_cast<int32_t>(q.extent[1]);
     const bool second = column >= first;
-    const RowTensor& q = p_.q[second ? 1 : 0];
-    if (second) column -= first;
-    if (h >= task_.heads || !q.given() || column >= q.extent[1]) return 0;
-    const int64_t at = (task_.head + h) * q.stride[0] + column * q.stride[1];
-    return reinterpret_cast<const uint16_t*>(q.row(task_.t))[at];
+    const int32_t in_second = column - first;
+    const bool inside = h < task_.heads && (!second || (q2.given() && in_second < q2.extent[1]));
+    const int64_t head = task_.head + min(h, task_.heads - 1);
+    const char* at = query_row_[0] + (head * q.stride[0] + column * q.stride[1]) * 2;
+    if (second) at = query_row_[1] + (head * q2.stride[0] + in_second * q2.stride[1]) * 2;
+    const uint32_t x = *reinterpret_cast<const uint16_t*>(inside ? at : query_row_[0]);
+    return inside ? x : 0;
   }
 
   // The A operand of one step: columns `at` and `at + next` of row l / 4, the same 8 rows further,
@@ -139,6 +148,8 @@ class MmaConsumer {
   }
 
   __device__ void load_query() {
+    query_row_[0] = p_.q[0].row(task_.t);
+    query_row_[1] = p_.q[1].given() ? p_.q[1].row(task_.t) : nullptr;
 #pragma unroll
     for (int32_t m = 0; m < M; ++m) {
 #pragma unroll
@@ -329,9 +340,24 @@ class MmaConsumer {
 
   __device__ void write_head(const AttnDivision& d, int32_t m, int32_t row, int32_t h) {
     const float factor = scratch_.ends[h];
-    const int64_t head = task_.head + h;
-    float* const partial_out =
-        d.splits > 1 ? d.partials.out + partial(d, h) * p_.value_dim : nullptr;
+    if (d.splits > 1) {
+      write_columns<DSA_F32>(d.partials.out + partial(d, h) * p_.value_dim, 1, m, row, factor);
+      return;
+    }
+    const int64_t head = (task_.head + h) * p_.out.stride[0];
+    char* const out = p_.out.row(task_.t) + head * p_.out.bytes;
+    const int64_t stride = p_.out.stride[1];
+    if (p_.out.dtype == DSA_BF16) {
+      write_columns<DSA_BF16>(out, stride, m, row, factor);
+    } else if (p_.out.dtype == DSA_F16) {
+      write_columns<DSA_F16>(out, stride, m, row, factor);
+    } else {
+      write_columns<DSA_F32>(out, stride, m, row, factor);
+    }
+  }
+
+  template <int32_t dtype>
+  __device__ void write_columns(void* out, int64_t stride, int32_t m, int32_t row, float factor) {
 #pragma unroll
     for (int32_t u = 0; u < Shape::kUnits * 2; ++u) {
       if (u / 2 >= units_) break;
@@ -339,13 +365,9 @@ class MmaConsumer {
       for (int32_t i = 0; i < 2; ++i) {
         const int32_t column = (first_unit_ + u / 2) * 16 + Format::value_column(u % 2, i);
         if (column >= p_.value_dim) continue;
-        const float x = sums_[m][u][row * 2 + i] * factor;
-        if (partial_out) {
-          partial_out[column] = x;
-        } else {
-          store_element(p_.out.row(task_.t), p_.out.dtype,
-                        head * p_.out.stride[0] + column * p_.out.stride[1], x);
-        }
+        // Selected, not indexed: sums_ must stay in registers.
+        const float x = row == 0 ? sums_[m][u][i] : sums_[m][u][i + 2];
+        store_element(static_cast<char*>(out), dtype, column * stride, x * factor);
       }
     }
   }
@@ -357,6 +379,7 @@ class MmaConsumer {
   int32_t warp_, lane_;
   int32_t first_step_ = 0, steps_ = 0;  // of the plain keys' columns
   int32_t first_unit_ = 0, units_ = 0;  // of V's columns
+  const char* query_row_[2];
   uint32_t query_[M][Shape::kKeySteps][4];
   float sums_[M][Shape::kUnits * 2][4];
   float top_[Shape::kHeadsOfWarp], sum_[Shape::kHeadsOfWarp];

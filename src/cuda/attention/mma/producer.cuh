@@ -1,4 +1,5 @@
-// The producer warp: resolves a row's selection and brings its keys into tiles, a stage each.
+// The producer warps: each resolves the row's selection and brings its share of every tile's keys, a
+// stage a tile.
 #pragma once
 
 #include "cuda/attention/mma/pipeline.cuh"
@@ -27,12 +28,14 @@ __device__ inline void clear_row(uint32_t row, int32_t bytes) {
 __device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t keys,
                                   int32_t kv_head, uint32_t tile, int32_t pitch, uint64_t* full) {
   const int32_t lane = threadIdx.x % 32;
-  if (lane >= keys) clear_row(tile + lane * pitch, pitch);
+  const bool mine = lane % kProducerWarps == threadIdx.x / 32 % kProducerWarps;
+  if (mine && lane >= keys) clear_row(tile + lane * pitch, pitch);
   __syncwarp();
 #if __CUDA_ARCH__ >= 900
-  if (lane == 0) barrier_arrive_expecting(full, keys * row.bytes);
+  const int32_t copies = __popc(__ballot_sync(~0u, mine && lane < keys));
+  if (lane == 0) barrier_arrive_expecting(full, copies * row.bytes);
   __syncwarp();
-  if (lane < keys) {
+  if (mine && lane < keys) {
     for (int32_t i = 0; i < row.parts; ++i) {
       const RowPart& part = row.part[i];
       copy_bulk(tile + lane * pitch + part.offset, part.tensor.at(place, kv_head), part.bytes,
@@ -42,11 +45,11 @@ __device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t k
 #else
   for (int32_t i = 0; i < row.parts; ++i) {
     const RowPart& part = row.part[i];
-    const uint64_t mine = reinterpret_cast<uint64_t>(part.tensor.at(place, kv_head));
+    const uint64_t own = reinterpret_cast<uint64_t>(part.tensor.at(place, kv_head));
     const int32_t units = part.bytes / 16;
     int32_t key = lane / units, unit = lane % units;
     for (int32_t first = 0; first < keys * units; first += 32) {
-      const uint64_t from = __shfl_sync(~0u, mine, key & 31);
+      const uint64_t from = __shfl_sync(~0u, own, key & 31);
       if (key < keys) {
         copy_async_16(tile + key * pitch + part.offset + unit * 16,
                       reinterpret_cast<const char*>(from) + unit * 16);
@@ -63,6 +66,7 @@ __device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
                                const MmaCall& call, const AttnTask& task, Stages& stages,
                                uint32_t tiles) {
   const int32_t lane = threadIdx.x % 32;
+  const bool first = threadIdx.x / 32 % kProducerWarps == 0;
   KeyWalk walk(p, task.t, task.first, task.last, d.first_slots);
   int32_t stage = 0, parity = 1;  // the first wait is for a phase before the first: none
   for (int32_t keys = 1; keys > 0;) {
@@ -70,7 +74,7 @@ __device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
     int32_t scope;
     keys = walk.next(place, scope);
     barrier_wait(&stages.empty[stage], parity);
-    if (lane == 0) stages.keys[stage] = keys, stages.scope[stage] = scope;
+    if (first && lane == 0) stages.keys[stage] = keys, stages.scope[stage] = scope;
     const ScopeRow& row = call.scope[scope];
     const uint32_t tile = tiles + stage * kTileKeys * call.pitch;
     if (keys > 0) {

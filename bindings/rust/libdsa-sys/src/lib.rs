@@ -8,6 +8,7 @@
 #![allow(missing_docs, non_camel_case_types)]
 
 #[cfg(not(feature = "bindgen"))]
+#[rustfmt::skip] // as bindgen writes it
 mod bindings;
 #[cfg(feature = "bindgen")]
 mod bindings {

@@ -1,0 +1,3 @@
+module libdsa
+
+go 1.24

@@ -1,0 +1,6 @@
+//go:build !libdsa_no_pkgconfig
+
+package libdsa
+
+// #cgo pkg-config: libdsa
+import "C"

@@ -55,3 +55,8 @@ pub use ops::{Indexer, IndexerTopk, MergeLse, SparseAttn, Topk};
 pub use options::{ContextOptions, LogLevel};
 pub use plan::Plan;
 pub use tensor::{Tensor, TensorMut};
+
+/// Compiles and runs the code of the manual's page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/languages/rust.md")]
+struct Page;

@@ -26,7 +26,10 @@ type Options struct {
 	CPUMask    []uint64 // bit i of word w: CPU 64 w + i may be used
 	CUDA       bool     // a CUDA device in addition to the CPU
 	DeviceID   int
-	ModulePath string // libdsa-cuda.so or its folder
+	// Without a CUDA module, driver or device the context is made all the same, for the CPU;
+	// Kernels says why.
+	DeviceOptional bool
+	ModulePath     string // libdsa-cuda.so or its folder
 }
 
 var errClosed = invalid("the context is closed")
@@ -40,13 +43,17 @@ func NewContext(options *Options) (*Context, error) {
 	if options.CUDA {
 		device = C.DSA_DEVICE_CUDA
 	}
+	var flags C.uint32_t
+	if options.DeviceOptional {
+		flags = C.DSA_CTX_DEVICE_OPTIONAL
+	}
 	var path *C.char
 	if options.ModulePath != "" {
 		path = C.CString(options.ModulePath)
 		defer C.free(unsafe.Pointer(path))
 	}
 	mask := (*C.uint64_t)(unsafe.SliceData(options.CPUMask))
-	made := C.libdsa_go_ctx_create(device, C.int32_t(options.DeviceID),
+	made := C.libdsa_go_ctx_create(flags, device, C.int32_t(options.DeviceID),
 		C.int32_t(options.NumThreads), C.int32_t(options.NUMANode), mask,
 		C.uint64_t(len(options.CPUMask)), path)
 	if made.status != C.DSA_OK {

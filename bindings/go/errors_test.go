@@ -119,4 +119,11 @@ func TestClosedHandles(t *testing.T) {
 func TestAContextThatCannotBe(t *testing.T) {
 	_, err := NewContext(&Options{NumThreads: -1})
 	refused(t, err, Invalid, "num_threads is -1")
+	options := Options{CUDA: true, ModulePath: "/nonexistent/folder"}
+	_, err = NewContext(&options)
+	refused(t, err, NoBackend, "/nonexistent/folder")
+	options.DeviceOptional = true
+	ctx, err := NewContext(&options)
+	check(t, err)
+	check(t, ctx.Close())
 }

@@ -71,13 +71,15 @@ libdsa_go_answer libdsa_go_call_many(
   return call(action, ctx, desc, stream, workspace, workspace_size, plan);
 }
 
-libdsa_go_context libdsa_go_ctx_create(int32_t device, int32_t device_id, int32_t num_threads,
-                                       int32_t numa_node, const uint64_t *cpu_mask,
-                                       uint64_t cpu_mask_words, const char *module_path) {
+libdsa_go_context libdsa_go_ctx_create(uint32_t flags, int32_t device, int32_t device_id,
+                                       int32_t num_threads, int32_t numa_node,
+                                       const uint64_t *cpu_mask, uint64_t cpu_mask_words,
+                                       const char *module_path) {
   libdsa_go_context made = {DSA_OK, NULL, NULL};
   dsa_ctx_options options;
   memset(&options, 0, sizeof options);
   options.struct_size = sizeof options;
+  options.flags = flags;
   options.device = device;
   options.device_id = device_id;
   options.num_threads = num_threads;

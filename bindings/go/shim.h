@@ -39,8 +39,9 @@ typedef struct {
   dsa_ctx *ctx;
 } libdsa_go_context;
 
-libdsa_go_context libdsa_go_ctx_create(int32_t device, int32_t device_id, int32_t num_threads,
-                                       int32_t numa_node, const uint64_t *cpu_mask,
-                                       uint64_t cpu_mask_words, const char *module_path);
+libdsa_go_context libdsa_go_ctx_create(uint32_t flags, int32_t device, int32_t device_id,
+                                       int32_t num_threads, int32_t numa_node,
+                                       const uint64_t *cpu_mask, uint64_t cpu_mask_words,
+                                       const char *module_path);
 
 #endif

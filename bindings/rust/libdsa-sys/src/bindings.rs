@@ -4,32 +4,29 @@ pub const DSA_VERSION_PATCH: u32 = 0;
 pub const DSA_VERSION: u32 = 100;
 pub const DSA_ABI_VERSION: u32 = 1;
 pub type dsa_status = i32;
-pub const DSA_OK: _bindgen_ty_1 = 0;
-pub const DSA_ERROR_INVALID: _bindgen_ty_1 = -1;
-pub const DSA_ERROR_UNSUPPORTED: _bindgen_ty_1 = -2;
-pub const DSA_ERROR_NO_MEMORY: _bindgen_ty_1 = -3;
-pub const DSA_ERROR_WORKSPACE: _bindgen_ty_1 = -4;
-pub const DSA_ERROR_NO_BACKEND: _bindgen_ty_1 = -5;
-pub const DSA_ERROR_CAPTURE: _bindgen_ty_1 = -6;
-pub const DSA_ERROR_DEVICE: _bindgen_ty_1 = -7;
-pub const DSA_ERROR_STRUCT_SIZE: _bindgen_ty_1 = -8;
-pub const DSA_ERROR_INTERNAL: _bindgen_ty_1 = -9;
-pub type _bindgen_ty_1 = ::core::ffi::c_int;
-pub const DSA_F32: _bindgen_ty_2 = 1;
-pub const DSA_F16: _bindgen_ty_2 = 2;
-pub const DSA_BF16: _bindgen_ty_2 = 3;
-pub const DSA_F8_E4M3FN: _bindgen_ty_2 = 4;
-pub const DSA_U8: _bindgen_ty_2 = 5;
-pub const DSA_I32: _bindgen_ty_2 = 6;
-pub const DSA_I64: _bindgen_ty_2 = 7;
-pub const DSA_GGML_Q8_0: _bindgen_ty_2 = 8;
-pub const DSA_MXFP4: _bindgen_ty_2 = 9;
-pub const DSA_NVFP4: _bindgen_ty_2 = 10;
-pub type _bindgen_ty_2 = ::core::ffi::c_uint;
-pub const DSA_DEVICE_CPU: _bindgen_ty_3 = 1;
-pub const DSA_DEVICE_CUDA: _bindgen_ty_3 = 2;
-pub const DSA_DEVICE_CUDA_HOST: _bindgen_ty_3 = 3;
-pub type _bindgen_ty_3 = ::core::ffi::c_uint;
+pub const DSA_OK: i32 = 0;
+pub const DSA_ERROR_INVALID: i32 = -1;
+pub const DSA_ERROR_UNSUPPORTED: i32 = -2;
+pub const DSA_ERROR_NO_MEMORY: i32 = -3;
+pub const DSA_ERROR_WORKSPACE: i32 = -4;
+pub const DSA_ERROR_NO_BACKEND: i32 = -5;
+pub const DSA_ERROR_CAPTURE: i32 = -6;
+pub const DSA_ERROR_DEVICE: i32 = -7;
+pub const DSA_ERROR_STRUCT_SIZE: i32 = -8;
+pub const DSA_ERROR_INTERNAL: i32 = -9;
+pub const DSA_F32: i32 = 1;
+pub const DSA_F16: i32 = 2;
+pub const DSA_BF16: i32 = 3;
+pub const DSA_F8_E4M3FN: i32 = 4;
+pub const DSA_U8: i32 = 5;
+pub const DSA_I32: i32 = 6;
+pub const DSA_I64: i32 = 7;
+pub const DSA_GGML_Q8_0: i32 = 8;
+pub const DSA_MXFP4: i32 = 9;
+pub const DSA_NVFP4: i32 = 10;
+pub const DSA_DEVICE_CPU: i32 = 1;
+pub const DSA_DEVICE_CUDA: i32 = 2;
+pub const DSA_DEVICE_CUDA_HOST: i32 = 3;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct dsa_tensor {
@@ -108,6 +105,7 @@ pub type dsa_log = ::core::option::Option<
         message: *const ::core::ffi::c_char,
     ),
 >;
+pub const DSA_CTX_DEVICE_OPTIONAL: i32 = 1;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct dsa_ctx_options {
@@ -225,33 +223,29 @@ const _: () = {
         "Offset of field: dsa_exec::parallel_user",
     ][::core::mem::offset_of!(dsa_exec, parallel_user) - 40usize];
 };
-pub const DSA_OP_INDEXER: _bindgen_ty_4 = 1;
-pub const DSA_OP_TOPK: _bindgen_ty_4 = 2;
-pub const DSA_OP_INDEXER_TOPK: _bindgen_ty_4 = 3;
-pub const DSA_OP_SPARSE_ATTN: _bindgen_ty_4 = 4;
-pub const DSA_OP_MERGE_LSE: _bindgen_ty_4 = 5;
-pub const DSA_OP_FORWARD: _bindgen_ty_4 = 6;
-pub type _bindgen_ty_4 = ::core::ffi::c_uint;
-pub const DSA_LAYOUT_ROWS: _bindgen_ty_5 = 0;
-pub const DSA_LAYOUT_PAGES: _bindgen_ty_5 = 1;
-pub const DSA_LAYOUT_BATCH: _bindgen_ty_5 = 2;
-pub type _bindgen_ty_5 = ::core::ffi::c_uint;
-pub const DSA_FORMAT_PLAIN: _bindgen_ty_6 = 0;
-pub const DSA_FORMAT_KEY_PAGE_132: _bindgen_ty_6 = 1;
-pub const DSA_FORMAT_KV_FP8_656: _bindgen_ty_6 = 2;
-pub const DSA_FORMAT_KV_FP8_584: _bindgen_ty_6 = 3;
-pub const DSA_FORMAT_KV_FP8_528: _bindgen_ty_6 = 4;
-pub type _bindgen_ty_6 = ::core::ffi::c_uint;
-pub const DSA_CAUSAL: _bindgen_ty_7 = 1;
-pub const DSA_COLUMNS_FROM_BEGIN: _bindgen_ty_7 = 2;
-pub const DSA_KEEP_INVISIBLE: _bindgen_ty_7 = 4;
-pub const DSA_NO_RELU: _bindgen_ty_7 = 8;
-pub const DSA_SELECT_NEG_INF: _bindgen_ty_7 = 16;
-pub const DSA_BLOCK_TAIL: _bindgen_ty_7 = 32;
-pub const DSA_LSE_BASE2: _bindgen_ty_7 = 64;
-pub const DSA_LSE_WITH_SINK: _bindgen_ty_7 = 128;
-pub const DSA_LSE_EMPTY_POS_INF: _bindgen_ty_7 = 256;
-pub type _bindgen_ty_7 = ::core::ffi::c_uint;
+pub const DSA_OP_INDEXER: i32 = 1;
+pub const DSA_OP_TOPK: i32 = 2;
+pub const DSA_OP_INDEXER_TOPK: i32 = 3;
+pub const DSA_OP_SPARSE_ATTN: i32 = 4;
+pub const DSA_OP_MERGE_LSE: i32 = 5;
+pub const DSA_OP_FORWARD: i32 = 6;
+pub const DSA_LAYOUT_ROWS: i32 = 0;
+pub const DSA_LAYOUT_PAGES: i32 = 1;
+pub const DSA_LAYOUT_BATCH: i32 = 2;
+pub const DSA_FORMAT_PLAIN: i32 = 0;
+pub const DSA_FORMAT_KEY_PAGE_132: i32 = 1;
+pub const DSA_FORMAT_KV_FP8_656: i32 = 2;
+pub const DSA_FORMAT_KV_FP8_584: i32 = 3;
+pub const DSA_FORMAT_KV_FP8_528: i32 = 4;
+pub const DSA_CAUSAL: i32 = 1;
+pub const DSA_COLUMNS_FROM_BEGIN: i32 = 2;
+pub const DSA_KEEP_INVISIBLE: i32 = 4;
+pub const DSA_NO_RELU: i32 = 8;
+pub const DSA_SELECT_NEG_INF: i32 = 16;
+pub const DSA_BLOCK_TAIL: i32 = 32;
+pub const DSA_LSE_BASE2: i32 = 64;
+pub const DSA_LSE_WITH_SINK: i32 = 128;
+pub const DSA_LSE_EMPTY_POS_INF: i32 = 256;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct dsa_indexer_desc {
@@ -367,13 +361,11 @@ const _: () = {
         "Offset of field: dsa_indexer_desc::scores",
     ][::core::mem::offset_of!(dsa_indexer_desc, scores) - 1480usize];
 };
-pub const DSA_ORDER_INDEX: _bindgen_ty_8 = 0;
-pub const DSA_ORDER_SCORE: _bindgen_ty_8 = 1;
-pub const DSA_ORDER_ANY: _bindgen_ty_8 = 2;
-pub type _bindgen_ty_8 = ::core::ffi::c_uint;
-pub const DSA_TIES_SMALLER_INDEX: _bindgen_ty_9 = 0;
-pub const DSA_TIES_ANY: _bindgen_ty_9 = 1;
-pub type _bindgen_ty_9 = ::core::ffi::c_uint;
+pub const DSA_ORDER_INDEX: i32 = 0;
+pub const DSA_ORDER_SCORE: i32 = 1;
+pub const DSA_ORDER_ANY: i32 = 2;
+pub const DSA_TIES_SMALLER_INDEX: i32 = 0;
+pub const DSA_TIES_ANY: i32 = 1;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct dsa_topk_desc {
@@ -732,11 +724,10 @@ const _: () = {
         "Offset of field: dsa_indexer_topk_desc::cut_index",
     ][::core::mem::offset_of!(dsa_indexer_topk_desc, cut_index) - 2920usize];
 };
-pub const DSA_SELECTION_INDICES: _bindgen_ty_10 = 0;
-pub const DSA_SELECTION_SLOTS: _bindgen_ty_10 = 1;
-pub const DSA_SELECTION_CUT: _bindgen_ty_10 = 2;
-pub const DSA_SELECTION_ALL: _bindgen_ty_10 = 3;
-pub type _bindgen_ty_10 = ::core::ffi::c_uint;
+pub const DSA_SELECTION_INDICES: i32 = 0;
+pub const DSA_SELECTION_SLOTS: i32 = 1;
+pub const DSA_SELECTION_CUT: i32 = 2;
+pub const DSA_SELECTION_ALL: i32 = 3;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct dsa_sparse_attn_desc {
@@ -1035,12 +1026,11 @@ const _: () = {
         "Offset of field: dsa_merge_lse_desc::max",
     ][::core::mem::offset_of!(dsa_merge_lse_desc, max) - 784usize];
 };
-pub const DSA_ROUTE_AUTO: _bindgen_ty_11 = 0;
-pub const DSA_ROUTE_GPU: _bindgen_ty_11 = 1;
-pub const DSA_ROUTE_CPU: _bindgen_ty_11 = 2;
-pub const DSA_ROUTE_HYBRID: _bindgen_ty_11 = 3;
-pub const DSA_ROUTE_HYBRID_PREFILTER: _bindgen_ty_11 = 4;
-pub type _bindgen_ty_11 = ::core::ffi::c_uint;
+pub const DSA_ROUTE_AUTO: i32 = 0;
+pub const DSA_ROUTE_GPU: i32 = 1;
+pub const DSA_ROUTE_CPU: i32 = 2;
+pub const DSA_ROUTE_HYBRID: i32 = 3;
+pub const DSA_ROUTE_HYBRID_PREFILTER: i32 = 4;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct dsa_forward_desc {

@@ -34,7 +34,7 @@ pub const fn dsa_tensor_make(data: *mut c_void, dtype: i32, shape: &[i64]) -> ds
     let ndim = if shape.len() < tensor.shape.len() { shape.len() } else { tensor.shape.len() };
     tensor.data = data;
     tensor.dtype = dtype;
-    tensor.device = DSA_DEVICE_CPU as i32;
+    tensor.device = DSA_DEVICE_CPU;
     tensor.ndim = ndim as i32;
     let mut step = 1i64;
     let mut i = ndim;

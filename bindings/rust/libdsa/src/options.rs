@@ -43,6 +43,7 @@ pub struct ContextOptions {
     num_threads: i32,
     numa_node: i32,
     cuda_device: Option<i32>,
+    flags: i32,
     cpu_mask: Vec<u64>,
     module_path: Option<CString>,
     bad_path: bool,
@@ -78,6 +79,13 @@ impl ContextOptions {
     pub fn cuda(mut self, device: i32) -> Self {
         self.cuda_device = Some(device);
         self
+    }
+
+    /// A CUDA device, if there are module, driver and device; else the context is for the CPU alone,
+    /// and [`Context::kernels`] says why.
+    pub fn cuda_if_present(mut self, device: i32) -> Self {
+        self.flags |= sys::DSA_CTX_DEVICE_OPTIONAL;
+        self.cuda(device)
     }
 
     /// libdsa-cuda.so or its folder, instead of searching for it.
@@ -125,10 +133,11 @@ impl ContextOptions {
         // SAFETY: numbers and nullable pointers: all zero is a value.
         let mut raw: sys::dsa_ctx_options = unsafe { mem::zeroed() };
         raw.struct_size = mem::size_of_val(&raw) as u32;
+        raw.flags = self.flags as u32;
         raw.num_threads = self.num_threads;
         raw.numa_node = self.numa_node;
         if let Some(device) = self.cuda_device {
-            raw.device = sys::DSA_DEVICE_CUDA as i32;
+            raw.device = sys::DSA_DEVICE_CUDA;
             raw.device_id = device;
         }
         if !self.cpu_mask.is_empty() {

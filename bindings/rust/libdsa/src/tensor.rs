@@ -231,7 +231,7 @@ fn on_cuda(
 ) -> Result<sys::dsa_tensor> {
     let (extents, _) = extents(shape)?;
     let mut raw = make(data, dtype, &extents[..shape.len()]);
-    raw.device = sys::DSA_DEVICE_CUDA as i32;
+    raw.device = sys::DSA_DEVICE_CUDA;
     raw.device_id = device;
     Ok(raw)
 }

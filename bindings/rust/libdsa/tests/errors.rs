@@ -126,3 +126,16 @@ fn a_context_that_cannot_be() {
     refused(create(ContextOptions::new().num_threads(-1)), Status::Invalid, "num_threads is -1");
     refused(create(ContextOptions::new().module_path("a\0b")), Status::Invalid, "zero byte");
 }
+
+#[test]
+fn a_cuda_module_that_is_not_there() {
+    let cuda = || ContextOptions::new().module_path("/nonexistent/folder");
+    refused(cuda().cuda(0).create(), Status::NoBackend, "/nonexistent/folder");
+    cuda().cuda_if_present(0).create().unwrap();
+
+    // SAFETY: never read, since the context has no device.
+    let device = unsafe { Tensor::cuda(std::ptr::null(), 0, DType::F32, [1, 128]) };
+    let mut call = Topk::new(device.unwrap(), 8);
+    call.counts(TensorMut::shape_only(DType::I32, [1]).unwrap());
+    refused(call.run(&context()), Status::NoBackend, "topk.scores.device is 2");
+}

@@ -13,13 +13,15 @@ packages_of_group() {
     engine) echo libopenblas-openmp-dev libcli11-dev nlohmann-json3-dev libfmt-dev ;;
     tests) echo libgtest-dev clang libclang-rt-dev clang-format clang-tidy libomp-dev ;;
     python) echo python3 python3-venv ;;
+    rust) echo g++ pkg-config clang ;;  # and cargo; clang brings the libclang that bindgen loads
+    go) echo gcc libc6-dev pkg-config ;;
     emulator)
       echo gcc libc6-dev binutils cpio isolinux syslinux-common xorriso debian-archive-keyring
       # Debian's mirror is not among Ubuntu's own sources: python-apt-common knows one, by https.
       if is_ubuntu; then echo python-apt-common ca-certificates; fi
       ;;
     *)
-      echo "need_packages: no group '$1' (build, engine, tests, python, emulator)" >&2
+      echo "need_packages: no group '$1' (build, engine, tests, python, rust, go, emulator)" >&2
       return 2
       ;;
   esac

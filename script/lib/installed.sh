@@ -13,7 +13,7 @@ use_installed() {
   unset DSA_DIR
 }
 
-# need_command COMMAND HOW: for toolchains that no package of the system brings new enough.
+# need_command COMMAND HOW: for toolchains that the system's packages do not bring new enough.
 need_command() {
   command -v "$1" >/dev/null && return 0
   echo "$1 is missing. $2" >&2

@@ -1,8 +1,9 @@
 /* What the C++ side throws becomes the language's own: DSA_RAISE(status, text), which leaves the
- * wrapper. Included by each language where it has defined that. */
+ * wrapper. Included by each language where it has defined that. (canthrow is for C#, whose proxies
+ * look for an exception only where they are told.) */
 
 %allowexception; /* in the setters of fields, too */
-%exception {
+%feature("except", canthrow="1") {
   try {
     $action
   } catch (const dsa_swig::Error &error) {
@@ -13,7 +14,7 @@
 }
 
 /* A handle that was closed is NULL here. */
-%typemap(check) SWIGTYPE *self {
+%typemap(check, canthrow=1) SWIGTYPE *self {
   if (!$1) {
     DSA_RAISE(DSA_ERROR_INVALID, "the handle is closed");
   }

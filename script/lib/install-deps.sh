@@ -13,13 +13,17 @@ packages_of_group() {
     engine) echo libopenblas-openmp-dev libcli11-dev nlohmann-json3-dev libfmt-dev ;;
     tests) echo libgtest-dev clang libclang-rt-dev clang-format clang-tidy libomp-dev ;;
     python) echo python3 python3-venv ;;
+    swig) echo cmake ninja-build g++ swig ;;
+    java) echo default-jdk-headless maven ;;
+    lua) echo lua5.4 liblua5.4-dev pkg-config ;;
+    csharp) echo mono-mcs mono-runtime ;;
     emulator)
       echo gcc libc6-dev binutils cpio isolinux syslinux-common xorriso debian-archive-keyring
       # Debian's mirror is not among Ubuntu's own sources: python-apt-common knows one, by https.
       if is_ubuntu; then echo python-apt-common ca-certificates; fi
       ;;
     *)
-      echo "need_packages: no group '$1' (build, engine, tests, python, emulator)" >&2
+      echo "need_packages: no group '$1' (build, engine, tests, python, swig, java, lua, csharp, emulator)" >&2
       return 2
       ;;
   esac

@@ -21,13 +21,15 @@ struct Memory {
 };
 
 struct OwnMemory final : Memory {
+  // What dsa.h asks of a workspace, so that a tensor can be one.
+  static constexpr std::align_val_t kAlignment{256};
+
   explicit OwnMemory(uint64_t size) {
-    // A cache line, and what AVX-512 loads without crossing one.
-    data = ::operator new(size, std::align_val_t{64});
+    data = ::operator new(size, kAlignment);
     bytes = size;
     std::memset(data, 0, size);
   }
-  ~OwnMemory() override { ::operator delete(data, std::align_val_t{64}); }
+  ~OwnMemory() override { ::operator delete(data, kAlignment); }
 };
 
 // The caller's word alone stands for an address: it must stay valid, and be large enough.
@@ -125,7 +127,8 @@ struct Tensor : dsa_tensor {
       empty = empty || extents.values[i] == 0;
     }
     const int64_t bytes = element_bytes(dtype);
-    const auto begin = reinterpret_cast<uintptr_t>(data) - reinterpret_cast<uintptr_t>(memory->data);
+    const auto begin =
+        reinterpret_cast<uintptr_t>(data) - reinterpret_cast<uintptr_t>(memory->data);
     const __int128 low = static_cast<__int128>(begin) + first * bytes;
     const __int128 high = static_cast<__int128>(begin) + (last + 1) * bytes;
     if (!empty && (low < 0 || high > static_cast<__int128>(memory->bytes))) {

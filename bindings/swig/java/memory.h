@@ -84,11 +84,11 @@ struct ArrayCopy {
 
 inline constexpr ArrayCopy<jfloatArray, jfloat> kFloats{
     Element::kFloat, &JNIEnv::GetFloatArrayRegion, &JNIEnv::SetFloatArrayRegion};
-inline constexpr ArrayCopy<jintArray, jint> kInts{
-    Element::kInt, &JNIEnv::GetIntArrayRegion, &JNIEnv::SetIntArrayRegion};
+inline constexpr ArrayCopy<jintArray, jint> kInts{Element::kInt, &JNIEnv::GetIntArrayRegion,
+                                                  &JNIEnv::SetIntArrayRegion};
 inline constexpr ArrayCopy<jshortArray, jshort> kShorts{
     Element::kShort, &JNIEnv::GetShortArrayRegion, &JNIEnv::SetShortArrayRegion};
-inline constexpr ArrayCopy<jbyteArray, jbyte> kBytes{
-    Element::kByte, &JNIEnv::GetByteArrayRegion, &JNIEnv::SetByteArrayRegion};
+inline constexpr ArrayCopy<jbyteArray, jbyte> kBytes{Element::kByte, &JNIEnv::GetByteArrayRegion,
+                                                     &JNIEnv::SetByteArrayRegion};
 
 }  // namespace dsa_swig

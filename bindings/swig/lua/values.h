@@ -2,9 +2,9 @@
 // Lua's side: error objects, and numbers of tables from and to tensors.
 
 #include <dsa.h>
-#include <lua.hpp>
 
 #include <limits>
+#include <lua.hpp>
 
 #include "core/error.h"
 #include "core/tensor.h"
@@ -87,8 +87,8 @@ class TableReader {
         put(i, static_cast<float>(number(i)));
         break;
       case Element::kInt:
-        put(i, static_cast<int32_t>(
-                   integer(i, std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max())));
+        put(i, static_cast<int32_t>(integer(i, std::numeric_limits<int32_t>::min(),
+                                            std::numeric_limits<int32_t>::max())));
         break;
       case Element::kShort:
         put(i, static_cast<uint16_t>(integer(i, 0, 0xffff)));

@@ -90,7 +90,7 @@ internal static class ResultTests {
         Check.That(plan.Kernel().StartsWith("cpu.topk."), plan.Kernel());
         exec.SetPlan(plan);
       }
-      exec.SetWorkspace(new Tensor(Dsa.U8, Math.Max(64, ctx.WorkspaceSize(d))));
+      exec.SetWorkspace(new Tensor(Dsa.U8, Math.Max(1, ctx.WorkspaceSize(d))));
       ctx.Topk(d, exec);  // the plan lives on in it
       Check.Same(d.Indices.ToInts(), 1, 3, 0, 1);
       bool found = false;

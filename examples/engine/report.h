@@ -30,9 +30,10 @@ class Report {
  private:
   int64_t steps_;
   std::atomic<int64_t> next_{0}, rows_{0}, finished_{0};
-  std::atomic<int64_t> resident_after_tenth_{0}, resident_at_end_{0};
+  std::atomic<int64_t> resident_after_tenth_{0};
   std::atomic<bool> failed_{false};
   mutable std::mutex mutex_;
+  int64_t most_resident_ = 0;
   int64_t checks_ = 0;
   double worst_ = 0;
   std::string failure_;

@@ -64,7 +64,8 @@ typedef dsa_tensor dsa_new_tensor;
 %ignore dsa_tensor::device_id;
 %ignore dsa_tensor::reserved;
 %rename(Kernel) dsa_kernel_info;
-%ignore dsa_forward_desc; /* reserved: the library answers DSA_ERROR_UNSUPPORTED */
+%ignore dsa_forward_desc::select;
+%ignore dsa_forward_desc::attend;
 %immutable dsa_tensor::ndim;
 %immutable dsa_tensor::dtype;
 %immutable dsa_tensor::device;
@@ -100,6 +101,13 @@ DSA_DESCRIPTOR(dsa_topk_desc, TopkDesc)
 DSA_DESCRIPTOR(dsa_indexer_topk_desc, IndexerTopkDesc)
 DSA_DESCRIPTOR(dsa_sparse_attn_desc, SparseAttnDesc)
 DSA_DESCRIPTOR(dsa_merge_lse_desc, MergeLseDesc)
+DSA_DESCRIPTOR(dsa_forward_desc, ForwardDesc)
+
+/* Copies, as the two are now. */
+%extend dsa_forward_desc {
+  void set_select(const dsa_indexer_topk_desc *select) { dsa_swig::held($self)->set(select); }
+  void set_attend(const dsa_sparse_attn_desc *attend) { dsa_swig::held($self)->set(attend); }
+}
 
 %extend dsa_tensor {
   dsa_tensor(int32_t dtype, const dsa_swig::Axes &shape) {
@@ -142,6 +150,7 @@ DSA_DESCRIPTOR(dsa_merge_lse_desc, MergeLseDesc)
 namespace dsa_swig {
 
 struct Options {
+  uint32_t flags;
   int32_t device;
   int32_t device_id;
   int32_t num_threads;
@@ -191,3 +200,4 @@ DSA_OPERATION(dsa_topk, topk, dsa_topk_desc)
 DSA_OPERATION(dsa_indexer_topk, indexer_topk, dsa_indexer_topk_desc)
 DSA_OPERATION(dsa_sparse_attn, sparse_attn, dsa_sparse_attn_desc)
 DSA_OPERATION(dsa_merge_lse, merge_lse, dsa_merge_lse_desc)
+DSA_OPERATION(dsa_forward, forward, dsa_forward_desc)

@@ -14,6 +14,7 @@ namespace dsa_swig {
 
 // The fields of dsa_ctx_options that are not callbacks.
 struct Options {
+  uint32_t flags = 0;
   int32_t device = 0;
   int32_t device_id = 0;
   int32_t num_threads = 0;
@@ -32,6 +33,7 @@ class Context {
   explicit Context(const Options &options) {
     dsa_ctx_options o = {};
     o.struct_size = sizeof o;
+    o.flags = options.flags;
     o.device = options.device;
     o.device_id = options.device_id;
     o.num_threads = options.num_threads;

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "tensor.h"
 
@@ -47,5 +48,25 @@ template <class Struct>
 Held<Struct> *held(Struct *self) {
   return static_cast<Held<Struct> *>(self);
 }
+
+// dsa_forward_desc refers to two others: it keeps copies, as they were when they were set.
+template <>
+struct Held<dsa_forward_desc> : dsa_forward_desc {
+  explicit Held(const dsa_forward_desc &initial) : dsa_forward_desc(initial) {}
+
+  void set(const dsa_indexer_topk_desc *given) { select = keep(selects, given); }
+  void set(const dsa_sparse_attn_desc *given) { attend = keep(attends, given); }
+
+ private:
+  template <class Desc>
+  static const Desc *keep(std::optional<Held<Desc>> &kept, const Desc *given) {
+    kept.reset();
+    if (given) kept.emplace(static_cast<const Held<Desc> &>(*given));
+    return kept ? &*kept : nullptr;
+  }
+
+  std::optional<Held<dsa_indexer_topk_desc>> selects;
+  std::optional<Held<dsa_sparse_attn_desc>> attends;
+};
 
 }  // namespace dsa_swig

@@ -160,6 +160,16 @@ function tests.closed()
   fails("the context is closed", ctx.describe, ctx)
 end
 
+function tests.forward_keeps_its_parts()
+  local d = dsa.ForwardDesc()
+  d:set_select(dsa.IndexerTopkDesc())
+  d:set_attend(dsa.SparseAttnDesc())
+  collectgarbage()
+  d.route = 9
+  local ctx = dsa.Context()
+  fails("forward.route is 9, must be 0 to 4", ctx.forward, ctx, d)
+end
+
 function tests.too_small()
   local tensor = dsa.Tensor(dsa.F32, {4})
   fails("the table holds 3 numbers, the tensor 4", tensor.set, tensor, {1, 2, 3})
@@ -190,7 +200,7 @@ end
 
 function tests.memory_stays_flat()
   local function rounds(count)
-    for _ = 1, count do
+    for i = 1, count do
       local options = dsa.Options()
       options.num_threads = 1
       local ctx = dsa.Context(options)
@@ -201,8 +211,9 @@ function tests.memory_stays_flat()
       ctx:topk(d)
       pcall(ctx.topk, ctx, dsa.TopkDesc())
       ctx:close()
+      -- The collector sees some bytes of a tensor: how much waits for it must not be left to luck.
+      if i % 20 == 0 then collectgarbage() end
     end
-    collectgarbage()
   end
   rounds(1000)
   local before = resident_kib()

@@ -71,6 +71,16 @@ internal static class ErrorTests {
     }
   }
 
+  public static void ForwardKeepsItsParts() {
+    using (var ctx = new Context())
+    using (var d = new ForwardDesc { Route = 9 }) {
+      d.SetSelect(new IndexerTopkDesc());
+      d.SetAttend(new SparseAttnDesc());
+      GC.Collect();
+      Check.Fails("forward.route is 9, must be 0 to 4", () => ctx.Forward(d));
+    }
+  }
+
   public static void UnsupportedIsSaidWithoutRunning() {
     using (var ctx = new Context())
     using (TopkDesc d = Desc()) {

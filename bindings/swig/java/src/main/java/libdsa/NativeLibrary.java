@@ -12,7 +12,7 @@ import java.nio.file.Path;
  */
 final class NativeLibrary {
   private static final String WRAPPER = "libdsa_java.so";
-  private static final String LIBRARY = "libdsa.so.1";
+  private static final String LIBRARY = "libdsa.so." + Dsa.ABI_VERSION;
 
   private NativeLibrary() {}
 

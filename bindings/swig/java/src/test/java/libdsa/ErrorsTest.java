@@ -123,6 +123,19 @@ class ErrorsTest {
   }
 
   @Test
+  void forwardKeepsItsParts() {
+    try (ForwardDesc f = new ForwardDesc();
+        IndexerTopkDesc select = new IndexerTopkDesc();
+        SparseAttnDesc attend = new SparseAttnDesc()) {
+      f.setSelect(select);
+      f.setAttend(attend);
+      select.close();
+      f.setRoute(9);
+      fails("forward.route is 9, must be 0 to 4", () -> ctx.forward(f));
+    }
+  }
+
+  @Test
   void unsupportedIsSaidWithoutRunning() {
     d.setForceFirst(1);
     DsaException error = assertThrows(DsaException.class, () -> ctx.checkSupport(d));

@@ -152,5 +152,7 @@ class TopkTest {
     }
     assertEquals("DSA_ERROR_INVALID", Dsa.statusName(Dsa.ERROR_INVALID));
     assertEquals(Dsa.ABI_VERSION, Dsa.abiVersion());
+    String version = Dsa.VERSION_MAJOR + "." + Dsa.VERSION_MINOR + "." + Dsa.VERSION_PATCH;
+    assertEquals(version, System.getProperty("libdsa.version"), "the jar's, in pom.xml");
   }
 }

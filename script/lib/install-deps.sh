@@ -15,13 +15,17 @@ packages_of_group() {
     python) echo python3 python3-venv ;;
     rust) echo g++ pkg-config clang ;;  # and cargo; clang brings the libclang that bindgen loads
     go) echo gcc libc6-dev pkg-config ;;
+    swig) echo cmake ninja-build g++ swig ;;
+    java) echo default-jdk-headless maven ;;
+    lua) echo lua5.4 liblua5.4-dev pkg-config ;;
+    csharp) echo mono-mcs mono-runtime ;;
     emulator)
       echo gcc libc6-dev binutils cpio isolinux syslinux-common xorriso debian-archive-keyring
       # Debian's mirror is not among Ubuntu's own sources: python-apt-common knows one, by https.
       if is_ubuntu; then echo python-apt-common ca-certificates; fi
       ;;
     *)
-      echo "need_packages: no group '$1' (build, engine, tests, python, rust, go, emulator)" >&2
+      echo "need_packages: no group '$1' (see packages_of_group)" >&2
       return 2
       ;;
   esac

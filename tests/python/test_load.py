@@ -1,6 +1,7 @@
 """Which libdsa.so is loaded, and what is said when there is none."""
 
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -13,10 +14,15 @@ def run(code, **environment):
 
 
 def test_path_from_the_environment(tmp_path):
-    os.symlink(os.path.realpath(libdsa.library_path), tmp_path / "libdsa.so")
-    for path in (tmp_path, tmp_path / "libdsa.so"):
+    library = pathlib.Path(os.path.realpath(libdsa.library_path))
+    folder = tmp_path / "libdsa"
+    folder.mkdir()
+    os.symlink(library, folder / "libdsa.so")
+    # A wheel's library looks for those it needs beside its own folder.
+    os.symlink(library.parents[1] / "libdsa.libs", tmp_path / "libdsa.libs")
+    for path in (folder, folder / "libdsa.so"):
         found = run("import libdsa; print(libdsa.library_path)", LIBDSA_PATH=str(path))
-        assert found.stdout.strip() == str(tmp_path / "libdsa.so"), found.stderr
+        assert found.stdout.strip() == str(folder / "libdsa.so"), found.stderr
 
 
 def test_a_path_that_is_wrong():

@@ -1,0 +1,1 @@
+add_language(csharp -namespace Libdsa -dllimport dsa_csharp)

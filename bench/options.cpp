@@ -258,8 +258,6 @@ void add_common(CLI::App& app, Options& o) {
          "CSV files of other libraries' times, as bench/peers has them: ratios to them")
       ->delimiter(',')
       ->check(CLI::ExistingFile);
-  the results are held against it ")
-      ->check(CLI::ExistingFile);
   option("--kernel", o.context.kernel, "a glob over kernel names (DSA_KERNEL): *.avx2");
   option("--isa", o.context.isa, "no tier above this one (DSA_CPU_ISA)")
       ->check(CLI::IsMember({"scalar", "avx2", "avx512", "amx"}));

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "cuda/suite.h"
 #include "error.h"
 #include "options.h"
 #include "peers.h"
@@ -45,7 +46,10 @@ int run_all(Options& options, const std::string& command) {
   };
   const Context& base = context(options.context);
   const bool is_suite = !options.suite.empty();
-  if (is_suite) options.jobs = suite_jobs(options.suite, options.context, base.isa_found());
+  if (is_suite) {
+    options.jobs = base.device() ? device_suite_jobs(options.suite, options.context)
+                                 : suite_jobs(options.suite, options.context, base.isa_found());
+  }
 
   Progress progress(int64_t(options.jobs.size()) + (options.roofs ? 1 : 0), options.quiet);
   std::optional<Roofs> roofs;
@@ -54,12 +58,10 @@ int run_all(Options& options, const std::string& command) {
     roofs = measure_roofs(base, options.roof_time);
   }
 
-  std::optional<Peers> peers;
+  Peers peers;
+  for (const std::string& path : options.peers) peers.read(path);
   Report report;
-  if (!options.peers.empty()) {
-    peers = Peers::read(options.peers);
-    report.set_peers(peers->names());
-  }
+  report.set_peers(peers.names());
   for (const Job& job : options.jobs) {
     progress.step(describe(job));
     Record record;
@@ -76,7 +78,7 @@ int run_all(Options& options, const std::string& command) {
     }
     if (!job.group.empty()) record["group"] = job.group;
     if (!job.model.empty()) record["model"] = job.model;
-    if (peers) peers->compare(record);
+    peers.compare(record);
     report.add(std::move(record));
   }
   progress.clear();
@@ -94,10 +96,7 @@ int run_all(Options& options, const std::string& command) {
     fmt::print("\n");
   }
   if (!options.roofs_only) report.print_table();
-  if (peers) {
-    fmt::print("\n");
-    report.print_ratios();
-  }
+  report.print_ratios();
 
   if (!options.csv.empty()) report.write_csv(options.csv);
   if (!options.json.empty()) {

@@ -16,7 +16,7 @@ struct Options {
   std::string device = "cpu";
   std::vector<std::string> timings = {"warm"};
   std::vector<DeviceMode> device_modes;  // the timings
-  std::string peers;                     // a CSV of other libraries' times
+  std::vector<std::string> peers;        // CSV files of other libraries' times
   bool roofs_only = false;
   bool quiet = false;
   std::string csv, json;

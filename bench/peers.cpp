@@ -32,16 +32,19 @@ std::string text_of(const Record& record, const std::string& key) {
 
 }  // namespace
 
-Peers Peers::read(const std::string& path) {
+void Peers::read(const std::string& path) {
   std::ifstream file(path);
   std::string text;
   if (!std::getline(file, text)) throw std::invalid_argument("cannot read " + path);
   const std::vector<std::string> head = fields_of(text);
-  Peers peers;
+  bool has_times = false;
   for (const std::string& name : head) {
-    if (ends_in_us(name)) peers.names_.push_back(name.substr(0, name.size() - 3));
+    if (!ends_in_us(name)) continue;
+    has_times = true;
+    const std::string peer = name.substr(0, name.size() - 3);
+    if (std::find(names_.begin(), names_.end(), peer) == names_.end()) names_.push_back(peer);
   }
-  if (peers.names_.empty()) {
+  if (!has_times) {
     throw std::invalid_argument(path + ": no column of times (a name that ends in _us)");
   }
   for (int number = 2; std::getline(file, text); ++number) {
@@ -62,9 +65,8 @@ Peers Peers::read(const std::string& path) {
         line.keys[head[i]] = fields[i];
       }
     }
-    peers.lines_.push_back(std::move(line));
+    lines_.push_back(std::move(line));
   }
-  return peers;
 }
 
 void Peers::compare(Record& record) const {

@@ -15,7 +15,7 @@ namespace bench {
 // without a column timing its times are warm ones, those of names that end in _cold cold ones.
 class Peers {
  public:
-  static Peers read(const std::string& path);  // throws std::invalid_argument
+  void read(const std::string& path);  // adds a file; throws std::invalid_argument
 
   // Names of the columns of times, without _us.
   const std::vector<std::string>& names() const { return names_; }

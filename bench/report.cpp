@@ -161,6 +161,7 @@ void Report::print_table() const {
 }
 
 void Report::print_ratios() const {
+  if (!peers_.empty()) fmt::print("\n");
   for (const std::string& peer : peers_) {
     double logs = 0, least = INFINITY;
     int64_t cells = 0;

@@ -215,9 +215,10 @@ std::vector<DeviceRate> CudaDevice::roofs(double seconds) {
     check_cuda(cuda::enqueue_read(from.data(), bytes / 16, sink_, sms, stream_), "read");
   };
   rates.push_back({"memory.read", double(kBytes) / fastest([&] { read(kBytes); }) * 1e-9, "GB/s"});
+  // Bytes read and written.
   rates.push_back({"memory.copy", double(kBytes) / fastest([&] {
-                                    check_cuda(cudaMemcpyAsync(to.data(), from.data(), kBytes / 2,
-                                                               cudaMemcpyDeviceToDevice, stream_),
+                                    check_cuda(cuda::enqueue_copy(to.data(), from.data(),
+                                                                  kBytes / 2 / 16, sms, stream_),
                                                "copy");
                                   }) * 1e-9,
                    "GB/s"});

@@ -5,6 +5,7 @@ namespace {
 
 constexpr int kReadThreads = 512, kReadBlocks = 4;  // of a multiprocessor
 constexpr int kReadAtOnce = 8;                      // 16-byte loads in flight of a thread
+constexpr int kCopyAtOnce = 4;
 constexpr int kMmaThreads = 256, kMmaBlocks = 2, kMmaAtOnce = 8;
 
 __global__ void __launch_bounds__(kReadThreads) read(const uint4* from, int64_t n, uint32_t* sink) {
@@ -23,6 +24,19 @@ __global__ void __launch_bounds__(kReadThreads) read(const uint4* from, int64_t 
     sum += x.x ^ x.y ^ x.z ^ x.w;
   }
   if (sum == 0x9e3779b9u) *sink = sum;  // never known before it runs
+}
+
+__global__ void __launch_bounds__(kReadThreads) copy(uint4* to, const uint4* from, int64_t n) {
+  const int64_t step = int64_t(gridDim.x) * kReadThreads;
+  int64_t i = int64_t(blockIdx.x) * kReadThreads + threadIdx.x;
+  for (; i + (kCopyAtOnce - 1) * step < n; i += kCopyAtOnce * step) {
+    uint4 x[kCopyAtOnce];
+#pragma unroll
+    for (int j = 0; j < kCopyAtOnce; ++j) x[j] = __ldcs(from + i + j * step);
+#pragma unroll
+    for (int j = 0; j < kCopyAtOnce; ++j) __stcs(to + i + j * step, x[j]);
+  }
+  for (; i < n; i += step) to[i] = from[i];
 }
 
 __global__ void empty() {}
@@ -55,6 +69,13 @@ cudaError_t enqueue_read(const void* from, int64_t n, uint32_t* sink, int multip
                          cudaStream_t stream) {
   read<<<multiprocessors * kReadBlocks, kReadThreads, 0, stream>>>(static_cast<const uint4*>(from),
                                                                    n, sink);
+  return cudaGetLastError();
+}
+
+cudaError_t enqueue_copy(void* to, const void* from, int64_t n, int multiprocessors,
+                         cudaStream_t stream) {
+  copy<<<multiprocessors * kReadBlocks, kReadThreads, 0, stream>>>(
+      static_cast<uint4*>(to), static_cast<const uint4*>(from), n);
   return cudaGetLastError();
 }
 

@@ -10,6 +10,8 @@ namespace bench::cuda {
 // Reads n 16-byte words on all multiprocessors; `sink` gets something that depends on all of them.
 cudaError_t enqueue_read(const void* from, int64_t n, uint32_t* sink, int multiprocessors,
                          cudaStream_t stream);
+cudaError_t enqueue_copy(void* to, const void* from, int64_t n, int multiprocessors,
+                         cudaStream_t stream);
 cudaError_t enqueue_empty(cudaStream_t stream);
 
 // Matrix multiply-adds of bf16 in registers (mma.sync m16n8k16) by all multiprocessors; returns the

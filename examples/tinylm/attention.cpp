@@ -14,10 +14,11 @@ void check(dsa_status status, const char *call) {
       fmt::format("{}: {}: {}", call, dsa_status_name(status), dsa_last_error()));
 }
 
-dsa_ctx *create_context(int threads) {
+dsa_ctx *create_context(int threads, int32_t device) {
   dsa_ctx_options options{};
   options.struct_size = sizeof options;
   options.num_threads = threads;
+  options.device = device;
   dsa_ctx *context = nullptr;
   check(dsa_ctx_create(&options, &context), "dsa_ctx_create");
   return context;
@@ -33,11 +34,26 @@ std::string kernel_name(dsa_ctx *context, const void *descriptor) {
 
 }  // namespace
 
-Attention::Attention(const Config &config, int topk, int threads)
+Attention::Attention(const Config &config, int topk, int threads, Compute &compute)
     : config_(config),
       topk_(topk),
       scale_(1 / std::sqrt(static_cast<float>(config.q_head()))),
-      context_(create_context(threads)) {}
+      compute_(compute),
+      context_(create_context(threads, compute.device())) {}
+
+dsa_tensor Attention::tensor(int32_t dtype, std::initializer_list<int64_t> shape) const {
+  dsa_tensor t = dsa_tensor_make(nullptr, dtype, static_cast<int32_t>(shape.size()), shape.begin());
+  t.device = compute_.device();
+  return t;
+}
+
+// On a GPU the calls take their place in the stream of the products around them.
+dsa_exec Attention::exec() const {
+  dsa_exec exec{};
+  exec.struct_size = sizeof exec;
+  exec.stream = compute_.stream();
+  return exec;
+}
 
 // Shapes without data: what a plan needs, and what a call fills in.
 dsa_indexer_topk_desc Attention::describe_select(int64_t rows, int64_t cache_length,
@@ -47,10 +63,10 @@ dsa_indexer_topk_desc Attention::describe_select(int64_t rows, int64_t cache_len
   d.flags = DSA_CAUSAL;
   d.offset = cache_length - rows;
   d.k = static_cast<int32_t>(k);
-  d.q = dsa_tensor_3d(nullptr, dtype, rows, config_.index_heads, config_.index_dim);
-  d.keys = dsa_tensor_2d(nullptr, dtype, cache_length, config_.index_dim);
-  d.w = dsa_tensor_2d(nullptr, DSA_F32, rows, config_.index_heads);
-  d.indices = dsa_tensor_2d(nullptr, DSA_I32, rows, k);
+  d.q = tensor(dtype, {rows, config_.index_heads, config_.index_dim});
+  d.keys = tensor(dtype, {cache_length, config_.index_dim});
+  d.w = tensor(DSA_F32, {rows, config_.index_heads});
+  d.indices = tensor(DSA_I32, {rows, k});
   return d;
 }
 
@@ -58,9 +74,9 @@ dsa_sparse_attn_desc Attention::describe_attend(int64_t rows, int64_t cache_leng
                                                 bool dense) const {
   dsa_sparse_attn_desc d = dsa_sparse_attn_desc_init();
   d.scale = scale_;
-  d.q = dsa_tensor_3d(nullptr, dtype, rows, config_.n_heads, config_.kv_dim());
-  d.kv = dsa_tensor_2d(nullptr, dtype, cache_length, config_.kv_dim());
-  d.out = dsa_tensor_3d(nullptr, DSA_F32, rows, config_.n_heads, config_.kv_latent);
+  d.q = tensor(dtype, {rows, config_.n_heads, config_.kv_dim()});
+  d.kv = tensor(dtype, {cache_length, config_.kv_dim()});
+  d.out = tensor(DSA_F32, {rows, config_.n_heads, config_.kv_latent});
   if (dense) {
     d.selection = DSA_SELECTION_ALL;
     d.flags = DSA_CAUSAL;
@@ -69,7 +85,7 @@ dsa_sparse_attn_desc Attention::describe_attend(int64_t rows, int64_t cache_leng
     const int64_t k = selected(cache_length);
     d.selection = DSA_SELECTION_INDICES;
     d.k = static_cast<int32_t>(k);
-    d.indices = dsa_tensor_2d(nullptr, DSA_I32, rows, k);
+    d.indices = tensor(DSA_I32, {rows, k});
   }
   return d;
 }
@@ -81,7 +97,8 @@ void Attention::select(int64_t rows, int64_t cache_length, TypedRows &index_q, f
   d.keys.data = cache.index_keys.data();
   d.w.data = index_w;
   d.indices.data = indices;
-  check(dsa_indexer_topk(context_.get(), &d, nullptr), "dsa_indexer_topk");
+  const dsa_exec on_stream = exec();
+  check(dsa_indexer_topk(context_.get(), &d, &on_stream), "dsa_indexer_topk");
 }
 
 void Attention::attend(int64_t rows, int64_t cache_length, TypedRows &q, LayerCache &cache,
@@ -92,7 +109,8 @@ void Attention::attend(int64_t rows, int64_t cache_length, TypedRows &q, LayerCa
   d.kv.data = cache.kv.data();
   d.indices.data = indices;
   d.out.data = out;
-  check(dsa_sparse_attn(context_.get(), &d, nullptr), "dsa_sparse_attn");
+  const dsa_exec on_stream = exec();
+  check(dsa_sparse_attn(context_.get(), &d, &on_stream), "dsa_sparse_attn");
 }
 
 std::string Attention::kernels(int32_t dtype) const {

@@ -4,9 +4,11 @@
 #include <dsa.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string>
 
+#include "compute.h"
 #include "kv_cache.h"
 #include "model.h"
 #include "typed_rows.h"
@@ -24,8 +26,8 @@ inline double cost_level(AttentionMode mode) { return mode == AttentionMode::kDe
 
 class Attention {
  public:
-  // topk: keys a query keeps; threads 0: libdsa's choice.
-  Attention(const Config &config, int topk, int threads);
+  // topk: keys a query keeps; threads 0: libdsa's choice. All tensors lie in memory of `compute`.
+  Attention(const Config &config, int topk, int threads, Compute &compute);
 
   // The rows of q and index_q stand at the positions before cache_length, which count the keys that
   // are in the cache, theirs included. Row t sees the keys up to its own position.
@@ -39,6 +41,7 @@ class Attention {
               float *out) const;
 
   int topk() const { return topk_; }
+  Compute &compute() const { return compute_; }
   int64_t selected(int64_t cache_length) const {
     return cache_length < topk_ ? cache_length : topk_;
   }
@@ -51,6 +54,8 @@ class Attention {
     void operator()(dsa_ctx *context) const { dsa_ctx_destroy(context); }
   };
 
+  dsa_tensor tensor(int32_t dtype, std::initializer_list<int64_t> shape) const;
+  dsa_exec exec() const;
   dsa_indexer_topk_desc describe_select(int64_t rows, int64_t cache_length, int32_t dtype) const;
   dsa_sparse_attn_desc describe_attend(int64_t rows, int64_t cache_length, int32_t dtype,
                                        bool dense) const;
@@ -58,6 +63,7 @@ class Attention {
   Config config_;
   int topk_;
   float scale_;
+  Compute &compute_;
   using Context = std::unique_ptr<dsa_ctx, DestroyContext>;
   Context context_;
 };

@@ -5,14 +5,17 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "attention.h"
+#include "compute.h"
 #include "error.h"
 #include "files.h"
 #include "generate.h"
+#include "layers.h"
 #include "long_context.h"
 #include "model.h"
 #include "progress.h"
@@ -37,11 +40,13 @@ class Demo {
       : options_(options),
         model_(load_model(options.model)),
         config_(model_.config),
-        attention_(config_, options.topk > 0 ? options.topk : config_.topk, options.threads),
+        compute_(options.cuda ? cuda_compute() : cpu_compute()),
+        attention_(config_, options.topk > 0 ? options.topk : config_.topk, options.threads,
+                   *compute_),
         mode_(options.dense ? AttentionMode::kDense : AttentionMode::kSparse),
         held_out_(read_text(options.model / "held_out.txt")),
         reference_(load_reference(options.model, config_.vocab)),
-        tolerance_(tolerance(options.dtype)) {
+        tolerance_(tolerance(options.dtype, options.cuda)) {
     if (!options.text.empty()) text_ = read_text(options.text);
     if (options.threads > 0) set_matrix_threads(options.threads);
   }
@@ -80,7 +85,9 @@ class Demo {
     return score(config_, transformer, cache, text, [&](double done) { progress.update(done); });
   }
 
-  KvCache new_cache(int64_t positions) const { return KvCache(config_, options_.dtype, positions); }
+  KvCache new_cache(int64_t positions) const {
+    return KvCache(*compute_, config_, options_.dtype, positions);
+  }
 
   void print_head() {
     const uint32_t version = dsa_version();
@@ -90,9 +97,9 @@ class Demo {
         static_cast<double>(model_.parameters()) / 1e6, config_.n_layers, config_.n_heads,
         config_.kv_latent, config_.rope, config_.index_heads, config_.index_dim,
         options_.dense ? std::string("dense") : fmt::format("top-{}", attention_.topk()));
-    fmt::print("libdsa {}.{}.{}: {}; queries and caches in {}\n", version / 10000,
+    fmt::print("libdsa {}.{}.{}: {}; queries and caches in {}; products by {}\n", version / 10000,
                version / 100 % 100, version % 100, attention_.kernels(options_.dtype),
-               options_.dtype == DSA_F32 ? "f32" : "bf16");
+               options_.dtype == DSA_F32 ? "f32" : "bf16", compute_->matrices());
   }
 
   // Part 1; keeps the score of the first mode and its cache for parts 2 and 3.
@@ -255,6 +262,7 @@ class Demo {
   const Options &options_;
   Model model_;
   const Config &config_;
+  std::unique_ptr<Compute> compute_;
   Attention attention_;
   AttentionMode mode_;
   Bytes held_out_;

@@ -17,7 +17,7 @@ struct LayerCache {
 
 class KvCache {
  public:
-  KvCache(const Config &config, int32_t dtype, int64_t capacity);
+  KvCache(Compute &compute, const Config &config, int32_t dtype, int64_t capacity);
 
   int64_t length() const { return length_; }
   int64_t capacity() const { return capacity_; }

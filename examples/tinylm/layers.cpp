@@ -60,6 +60,10 @@ void add(int64_t n, float *a, const float *b) {
   for (int64_t i = 0; i < n; ++i) a[i] += b[i];
 }
 
+void multiply(int64_t n, float *a, float factor) {
+  for (int64_t i = 0; i < n; ++i) a[i] *= factor;
+}
+
 Rope::Rope(int n, double theta) : half_(n / 2) {
   for (int i = 0; i < half_; ++i) {
     frequency_.push_back(static_cast<float>(std::pow(theta, -2.0 * i / n)));
@@ -68,25 +72,22 @@ Rope::Rope(int n, double theta) : half_(n / 2) {
 
 void Rope::prepare(int64_t first, int64_t rows) {
   const auto size = static_cast<size_t>(rows * half_);
-  cos_.resize(size);
-  sin_.resize(size);
+  cosines_.resize(size);
+  sines_.resize(size);
   for (int64_t r = 0; r < rows; ++r) {
     for (int i = 0; i < half_; ++i) {
       const float angle = static_cast<float>(first + r) * frequency_[static_cast<size_t>(i)];
-      cos_[static_cast<size_t>(r * half_ + i)] = std::cos(angle);
-      sin_[static_cast<size_t>(r * half_ + i)] = std::sin(angle);
+      cosines_[static_cast<size_t>(r * half_ + i)] = std::cos(angle);
+      sines_[static_cast<size_t>(r * half_ + i)] = std::sin(angle);
     }
   }
 }
 
-void Rope::rotate(int64_t row, const float *from, float *to) const {
-  const float *cosines = cos_.data() + row * half_;
-  const float *sines = sin_.data() + row * half_;
-  for (int i = 0; i < half_; ++i) {
-    const float a = from[i];
-    const float b = from[half_ + i];
-    to[i] = a * cosines[i] - b * sines[i];
-    to[half_ + i] = b * cosines[i] + a * sines[i];
+void rotate(const Rotation &r) {
+  for (int64_t row = 0; row < r.rows; ++row) {
+    for (int64_t vector = 0; vector < r.vectors; ++vector) {
+      for (int64_t i = 0; i < r.half; ++i) rotate_pair(r, row, vector, i);
+    }
   }
 }
 

@@ -20,7 +20,7 @@ struct Run {
       int64_t capacity)
       : level(cost_level(mode)),
         transformer(model, attention, mode),
-        cache(model.config, dtype, capacity) {}
+        cache(attention.compute(), model.config, dtype, capacity) {}
 
   void read(std::span<const uint8_t> text, int64_t to, const char *label) {
     const int64_t from = cache.length();

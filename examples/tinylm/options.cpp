@@ -66,7 +66,7 @@ bool parse_options(int argc, char **argv, Options &options) {
   app.add_option("--threads", options.threads, "Threads [one per core]")
       ->check(CLI::Range(1, 1024))
       ->option_text("N");
-  app.add_option("--device", device, "cpu")->option_text("DEVICE");
+  app.add_option("--device", device, "cpu or cuda, the first GPU [cpu]")->option_text("DEVICE");
 
   try {
     app.parse(argc, argv);
@@ -78,8 +78,10 @@ bool parse_options(int argc, char **argv, Options &options) {
   }
   if (with_long && options.long_positions == 0) options.long_positions = 65536;
   options.dtype = dtype == "f32" ? DSA_F32 : DSA_BF16;
-  if (device == "cuda") throw BadInput("--device cuda: tinylm runs on the CPU only");
-  if (device != "cpu") throw BadInput("--device " + device + ": not a device (cpu)");
+  options.cuda = device == "cuda";
+  if (device != "cpu" && device != "cuda") {
+    throw BadInput("--device " + device + ": not a device (cpu, cuda)");
+  }
   if (options.prompt.empty()) throw BadInput("--prompt is empty, at least one byte is needed");
   return true;
 }

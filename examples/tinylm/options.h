@@ -20,6 +20,7 @@ struct Options {
   int64_t generate = 200;
   int64_t long_positions = 0;  // 0: no table of long contexts
   int threads = 0;             // 0: one per core
+  bool cuda = false;           // on a GPU
 };
 
 // Throws BadInput. True: go on; false: --help was asked for and has been answered.

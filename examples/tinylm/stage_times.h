@@ -3,6 +3,8 @@
 
 #include <chrono>
 
+#include "compute.h"
+
 namespace tinylm {
 
 using Clock = std::chrono::steady_clock;
@@ -17,15 +19,27 @@ struct StageTimes {
   double attention = 0;  // dsa_sparse_attn
 };
 
-// Adds the seconds of its life to one of them.
+// Adds the seconds of its life to one of them. What was enqueued before is not counted, what is
+// enqueued meanwhile is.
 class Timed {
  public:
-  explicit Timed(double &total) : total_(total), start_(Clock::now()) {}
-  ~Timed() { total_ += seconds_since(start_); }
+  Timed(Compute &compute, double &total) : compute_(compute), total_(total) {
+    compute_.wait();
+    start_ = Clock::now();
+  }
+  // Does not throw: an error of the GPU is every later call's too.
+  ~Timed() {
+    try {
+      compute_.wait();
+    } catch (...) {
+    }
+    total_ += seconds_since(start_);
+  }
   Timed(const Timed &) = delete;
   Timed &operator=(const Timed &) = delete;
 
  private:
+  Compute &compute_;
   double &total_;
   Clock::time_point start_;
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "attention.h"
+#include "compute.h"
 #include "kv_cache.h"
 #include "layers.h"
 #include "model.h"
@@ -30,18 +31,20 @@ class Transformer {
  private:
   // Rows of a chunk; every buffer is dense.
   struct Buffers {
-    explicit Buffers(const Config &config, int32_t dtype, int64_t rows);
-    std::vector<float> x, h;       // [rows, d]
-    std::vector<float> q;          // [rows, H (nope + rope)]
-    std::vector<float> absorbed;   // [rows, H, D]
-    std::vector<float> kv;         // [rows, D]
-    std::vector<float> index_q;    // [rows, Hi, Di]
-    std::vector<float> index_k;    // [rows, Di]
-    std::vector<float> index_w;    // [rows, Hi]
-    std::vector<int32_t> indices;  // [rows, k]
-    std::vector<float> latent;     // [rows, H, r]: attention's result
-    std::vector<float> heads;      // [rows, H v]
-    std::vector<float> gate, up;   // [rows, ffn]
+    Buffers(Compute &compute, const Config &config, int32_t dtype, int64_t rows, int64_t rope_half);
+    Array<float> x, h;            // [rows, d]
+    Array<float> q;               // [rows, H (nope + rope)]
+    Array<float> absorbed;        // [rows, H, D]
+    Array<float> kv;              // [rows, D]
+    Array<float> index_q;         // [rows, Hi, Di]
+    Array<float> index_k;         // [rows, Di]
+    Array<float> index_w;         // [rows, Hi]
+    Array<int32_t> indices;       // [rows, k]
+    Array<float> latent;          // [rows, H, r]: attention's result
+    Array<float> heads;           // [rows, H v]
+    Array<float> gate, up;        // [rows, ffn]
+    Array<float> logits;          // [rows, vocab]
+    Array<float> cosines, sines;  // [rows, rope / 2]
     TypedRows typed_q, typed_index_q;
   };
 
@@ -51,10 +54,14 @@ class Transformer {
                        Buffers &b, StageTimes &times);
   void select(const Layer &layer, LayerCache &cache, int64_t first, int64_t rows, Buffers &b,
               StageTimes &times);
+  // Rotates [rows, vectors] of the rope's width from one place to another.
+  void rotate(const Buffers &b, int64_t rows, int64_t vectors, const float *from, int64_t from_row,
+              int64_t from_vector, float *to, int64_t to_row, int64_t to_vector);
   void feed_forward_block(const Layer &layer, int64_t rows, Buffers &b, StageTimes &times);
 
   const Model &model_;
   const Attention &attention_;
+  Compute &compute_;
   AttentionMode mode_;
   Rope rope_;
 };

@@ -139,7 +139,8 @@ def test_cuda_tensors_keep_their_device(scores):
         libdsa.topk(view, 5)
     indices = libdsa.Tensor(8192, (3, 5), "int32", device=libdsa.DEVICE_CUDA, device_id=1)
     with pytest.raises(libdsa.NoBackendError, match="topk.scores.device is 2") as caught:
-        libdsa.topk(view, 5, indices=indices)
+        with libdsa.Context() as cpu:
+            libdsa.topk(view, 5, indices=indices, ctx=cpu)
     assert caught.value.status == libdsa.ERROR_NO_BACKEND
 
 

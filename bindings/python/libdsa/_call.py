@@ -9,7 +9,7 @@ from typing import Any, Callable, NamedTuple
 
 import numpy as np
 
-from . import _abi, _tensor
+from . import _abi, _frameworks, _tensor
 from ._context import Context, Handle, default_context, raise_kept
 from ._errors import InvalidError
 from ._load import check, last_error, lib
@@ -35,7 +35,8 @@ class Call:
 
     __slots__ = ("result", "context", "desc", "_function", "_exec", "_keep")
 
-    def __init__(self, function: Any, desc: ctypes.Structure, fields: Fields, result: Any):
+    def __init__(self, function: Any, desc: ctypes.Structure, fields: Fields, result: Any,
+                 device_id: int | None = None):
         self.result = result
         self.desc = desc
         self._function = function
@@ -47,7 +48,7 @@ class Call:
                 context = plan.context
             elif context is not plan.context:
                 raise InvalidError("the plan was made on another context")
-        self.context: Context = context or default_context()
+        self.context: Context = context or default_context(device_id)
         self._exec = _make_exec(fields)
 
     def __call__(self) -> Any:
@@ -58,6 +59,11 @@ class Call:
         if status:
             check(status)
         return self.result
+
+    def use_workspace(self, workspace: Any) -> None:
+        """Gives the call a workspace of at least `workspace_size()` bytes, on its device."""
+        self._keep["workspace"] = workspace
+        self._exec = _make_exec(self._keep)
 
     def supports(self) -> Support:
         status = lib.dsa_supports(self.context.handle.pointer, ctypes.byref(self.desc))
@@ -172,11 +178,18 @@ class Operation:
 
     def call(self, fields: Fields, allocate: bool = True) -> Call:
         desc = self.desc.from_buffer_copy(self.template)
+        gpu = device_id = None
         for name, at, where in self.inputs:
             value = fields[name]
             if value is not None:
                 if type(value) is not np.ndarray:
+                    if gpu is None:
+                        gpu = _frameworks.of_gpu_array(value)
+                        if gpu is not None and fields["stream"] is None:
+                            fields["stream"] = gpu[0].stream(gpu[1])
                     value = fields[name] = _tensor.as_tensor(value, where, fields["stream"])
+                    if type(value) is Tensor and value.device == _abi.DEVICE_CUDA:
+                        device_id = value.device_id
                 _tensor.pack(desc, at, value, where)
         if self.complete is not None:
             self.complete(fields)
@@ -185,10 +198,31 @@ class Operation:
         except struct.error:
             self._explain_scalars(fields)
             raise
-        self._pack_outputs(desc, fields, allocate)
-        return Call(self.function, desc, fields, self.result(*self.outputs_of(fields)))
+        self._pack_outputs(desc, fields, self._empty(gpu, device_id) if allocate
+                           else self._nothing(device_id))
+        return Call(self.function, desc, fields, self.result(*self.outputs_of(fields)), device_id)
 
-    def _pack_outputs(self, desc: ctypes.Structure, fields: Fields, allocate: bool) -> None:
+    @staticmethod
+    def _nothing(device_id: int | None) -> Callable[[tuple[int, ...], int], Tensor]:
+        """Tensors without memory, for questions."""
+        if device_id is None:
+            return lambda shape, code: Tensor(0, shape, code)
+        return lambda shape, code: Tensor(0, shape, code, device=_abi.DEVICE_CUDA,
+                                          device_id=device_id)
+
+    def _empty(self, gpu: Any, device_id: int | None) -> Callable[[tuple[int, ...], int], Any]:
+        """What allocates outputs: arrays like the inputs."""
+        if device_id is None:
+            return _tensor.empty
+        if gpu is None:
+            def refuse(_shape: tuple[int, ...], _code: int) -> Any:
+                raise InvalidError(f"{self.name} is on a CUDA device: give the outputs there too")
+            return refuse
+        framework, number = gpu
+        return lambda shape, code: framework.empty(shape, code, number)
+
+    def _pack_outputs(self, desc: ctypes.Structure, fields: Fields,
+                      empty: Callable[[tuple[int, ...], int], Any]) -> None:
         if all(value is None for value in self.outputs_of(fields)):
             fields.update(self.default)
         shapes = None
@@ -201,24 +235,16 @@ class Operation:
                 continue
             if value is True:
                 if shapes is None:
-                    self._check_cpu(fields)
                     shapes = self.shapes(fields)
                 shape, code = shapes[name]
-                view = _tensor.empty(shape, code) if allocate else Tensor(0, shape, code)
-                fields[name] = view
-            else:
-                view = value
-                if type(value) is not np.ndarray:
-                    # The result has the caller's own object; the view lives as long as the call.
-                    view = _tensor.as_tensor(value, where, fields["stream"])
-                    fields["view of " + name] = view
-                _tensor.check_writable(view, where)
+                value = fields[name] = empty(shape, code)
+            view = value
+            if type(value) is not np.ndarray:
+                # The result has the caller's own object; the view lives as long as the call.
+                view = _tensor.as_tensor(value, where, fields["stream"])
+                fields["view of " + name] = view
+            _tensor.check_writable(view, where)
             _tensor.pack(desc, at, view, where)
-
-    def _check_cpu(self, fields: Fields) -> None:
-        for value in self.inputs_of(fields):
-            if isinstance(value, Tensor) and value.device == _abi.DEVICE_CUDA:
-                raise InvalidError(f"{self.name} is on a CUDA device: give the outputs there too")
 
     def _explain_scalars(self, fields: Fields) -> None:
         for name, code in self.scalars:

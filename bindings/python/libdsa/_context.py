@@ -46,6 +46,7 @@ class Context:
     Options as in dsa_ctx_options:
 
       device, device_id   0 or DEVICE_CPU: CPU only; DEVICE_CUDA: and a CUDA device
+      device_optional     without a module, driver or device: a context for the CPU all the same
       num_threads         0: DSA_NUM_THREADS, OMP_NUM_THREADS, else one per physical core
       numa_node           0: the nearest; else node + 1
       cpu_mask            numbers of the CPUs that may be used; None: all of the caller's
@@ -57,8 +58,8 @@ class Context:
       module_path         libdsa-cuda.so or its folder
     """
 
-    def __init__(self, *, device: int = 0, device_id: int = 0, num_threads: int = 0,
-                 numa_node: int = 0, cpu_mask: Iterable[int] | None = None,
+    def __init__(self, *, device: int = 0, device_id: int = 0,
+                 device_optional: bool = False, num_threads: int = 0, numa_node: int = 0, cpu_mask: Iterable[int] | None = None,
                  parallel_for: Callable[[int, Callable[[int], None]], Any] | None = None,
                  parallel_user: int = 0,
                  allocate: Callable[[int, int], int | None] | None = None,
@@ -66,8 +67,9 @@ class Context:
                  log: Callable[[int, str], None] | None = None,
                  module_path: str | os.PathLike[str] | None = None):
         self._handle: Handle | None = None
-        options = _abi.CtxOptions(struct_size=ctypes.sizeof(_abi.CtxOptions), device=device,
-                                  device_id=device_id, num_threads=num_threads,
+        flags = _abi.CTX_DEVICE_OPTIONAL if device_optional else 0
+        options = _abi.CtxOptions(struct_size=ctypes.sizeof(_abi.CtxOptions), flags=flags,
+                                  device=device, device_id=device_id, num_threads=num_threads,
                                   numa_node=numa_node, parallel_user=parallel_user)
         if cpu_mask is not None:
             mask = sum(1 << cpu for cpu in set(cpu_mask))
@@ -144,20 +146,20 @@ def raise_kept(callbacks: Any) -> None:
             raise error
 
 
-_default: Context | None = None
+_defaults: dict[int | None, Context] = {}
 _default_lock = threading.Lock()
 
 
-def default_context() -> Context:
-    """The context of calls that name none: CPU, made at the first such call, never closed by the
-    package. Closed by the caller, the next call makes a new one."""
-    global _default
-    context = _default
+def default_context(device_id: int | None = None) -> Context:
+    """The context of calls that name none: for the CPU, or for a CUDA device. Made at the first such
+    call, never closed by the package. Closed by the caller, the next call makes a new one."""
+    context = _defaults.get(device_id)
     if context is None or context._handle is None:
         with _default_lock:
-            context = _default
+            context = _defaults.get(device_id)
             if context is None or context._handle is None:
-                context = _default = Context()
+                context = _defaults[device_id] = Context() if device_id is None else Context(
+                    device=_abi.DEVICE_CUDA, device_id=device_id)
     return context
 
 

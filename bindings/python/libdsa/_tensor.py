@@ -85,8 +85,12 @@ def dtype_code(dtype: Any) -> int:
     return code
 
 
+def dtype_name(code: int) -> str:
+    return _NAME_OF[code]
+
+
 @functools.lru_cache(maxsize=None)
-def _numpy_dtype(code: int) -> np.dtype:
+def numpy_dtype(code: int) -> np.dtype:
     name = _NAME_OF.get(code)
     if name is None:
         raise TypeError(f"numpy has no dtype for number {code} of libdsa")
@@ -101,7 +105,7 @@ def _numpy_dtype(code: int) -> np.dtype:
 
 
 def empty(shape: tuple[int, ...], code: int) -> np.ndarray:
-    return np.empty(shape, _numpy_dtype(code))
+    return np.empty(shape, numpy_dtype(code))
 
 
 class _DLTensor(ctypes.Structure):

@@ -151,7 +151,7 @@ uint64_t workspace(const IndexerTopkParams& p, int32_t lanes) {
 
 template <IndexerGetter indexer, TopkGetter topk_tier>
 void launch(const IndexerTopkParams& p, const Run& run) {
-  const FusedBudget budget(indexer(), p, run.max_lanes());
+  const FusedBudget budget(indexer(), p, run.parallel->lanes_for(fused_ns(p)));
   FusedCall call(topk_tier(), p, budget, run.workspace);
   run.lanes(budget.lanes, [&](int32_t lane) {
     const DefaultFloatMode mode;

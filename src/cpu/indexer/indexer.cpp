@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "cpu/indexer/walk.h"
+#include "cpu/indexer/hide.h"
 #include "cpu/simd/convert.h"
 #include "cpu/simd/float_mode.h"
 
@@ -21,18 +21,17 @@ class RowWriter {
       : p_(p), t_(t), span_(span), row_(p.scores.row(t)), step_(p.scores.stride[0]) {}
 
   // Keys [low, high) of the row; scores[0] is key low's.
-  void scores(int32_t low, int32_t high, const float* scores, const KeyPanel& panel) const {
+  void scores(int32_t low, int32_t high, float* scores, const KeyPanel& panel) const {
     const int64_t column = p_.rows.column(span_, low);
-    if (panel.all_visible && !p_.rows.mask.given()) {
+    const bool all = panel.all_visible && !p_.rows.mask.given();
+    if (all || !p_.keep_invisible) {
+      if (!all) hide_scores(p_, t_, span_, low, high, panel, -INFINITY, scores);
       copy(column, scores, high - low);
       return;
     }
     for (int32_t s = low; s < high; ++s) {
-      const bool hidden = !panel.visible[s - panel.first] || p_.rows.hidden(t_, span_, s);
-      if (!hidden) {
+      if (panel.visible[s - panel.first] && !p_.rows.hidden(t_, span_, s)) {
         put(column + (s - low), scores[s - low]);
-      } else if (!p_.keep_invisible) {
-        put(column + (s - low), -INFINITY);
       }
     }
   }
@@ -116,7 +115,7 @@ void run_item(const Items& items, int64_t item, const IndexerShape& shape, const
   const int64_t end = begin + items.range_keys;
   walk.take_rows(t0, static_cast<int32_t>(std::min<int64_t>(shape.query_rows, p.rows.count - t0)));
   walk.score(begin, end,
-             [&](int32_t i, int32_t low, int32_t high, const float* scores, const KeyPanel& panel) {
+             [&](int32_t i, int32_t low, int32_t high, float* scores, const KeyPanel& panel) {
                RowWriter(p, t0 + i, walk.span(i)).scores(low, high, scores, panel);
              });
   const int64_t last = std::min(end, p.scores.extent[0]);

@@ -95,11 +95,12 @@ class Ours:
     """Runs dsa-bench."""
 
     def __init__(self, arguments):
-        self.program = str(arguments.dsa_bench)
+        self.program = str(arguments.dsa_bench.resolve())
+        self.environment = dict(os.environ)
         self.out = arguments.out
         self.common = ["--min-time", str(arguments.min_time), "--max-time", "2", "--quiet"]
-        if arguments.threads:
-            self.common += ["--threads", str(arguments.threads)]
+        if arguments.threads:  # not as an option: some cases have their own
+            self.environment["DSA_NUM_THREADS"] = str(arguments.threads)
         if arguments.smoke:
             self.common += ["--repeats", "2", "--warmup", "0"]
 
@@ -109,7 +110,7 @@ class Ours:
                 "--csv", str(self.out / f"{name}.csv")]
         if not roofs:
             line.append("--no-roofs")
-        done = subprocess.run(line, capture_output=True, text=True)
+        done = subprocess.run(line, capture_output=True, text=True, env=self.environment)
         if not path.exists() or done.returncode not in (0, 1):
             raise RuntimeError(f"{' '.join(line)}: {done.stderr.strip()}")
         if done.returncode:  # results are there, but one of them is wrong

@@ -19,6 +19,23 @@ DSA_HOST_DEVICE constexpr int64_t clamp64(int64_t value, int64_t low, int64_t hi
   return value < low ? low : value > high ? high : value;
 }
 
+// The bits of the mask elements that hide a key: -inf and the lowest finite number; of u8, 0.
+struct HidingBits {
+  uint32_t inf, lowest;
+};
+DSA_HOST_DEVICE constexpr HidingBits hiding_bits(int32_t mask_dtype) {
+  switch (mask_dtype) {
+    case DSA_U8:
+      return {0, 0};
+    case DSA_F32:
+      return {0xff800000u, 0xff7fffffu};
+    case DSA_F16:
+      return {0xfc00u, 0xfbffu};
+    default:  // DSA_BF16
+      return {0xff80u, 0xff7fu};
+  }
+}
+
 struct Rows {
   int64_t count = 0;        // T
   int64_t batch = 1;        // B
@@ -84,22 +101,11 @@ struct Rows {
   DSA_HOST_DEVICE bool hidden(int64_t t, const RowSpan& span, int64_t s) const {
     if (!mask.given()) return false;
     const char* element = mask.row(t) + column(span, s) * mask.stride[0] * mask.bytes;
-    switch (mask.dtype) {
-      case DSA_U8:
-        return *reinterpret_cast<const uint8_t*>(element) == 0;
-      case DSA_F32: {
-        const uint32_t bits = *reinterpret_cast<const uint32_t*>(element);
-        return bits == 0xff800000u || bits == 0xff7fffffu;
-      }
-      case DSA_F16: {
-        const uint16_t bits = *reinterpret_cast<const uint16_t*>(element);
-        return bits == 0xfc00u || bits == 0xfbffu;
-      }
-      default: {  // DSA_BF16
-        const uint16_t bits = *reinterpret_cast<const uint16_t*>(element);
-        return bits == 0xff80u || bits == 0xff7fu;
-      }
-    }
+    const HidingBits hiding = hiding_bits(mask.dtype);
+    const uint32_t bits = mask.bytes == 4   ? *reinterpret_cast<const uint32_t*>(element)
+                          : mask.bytes == 2 ? *reinterpret_cast<const uint16_t*>(element)
+                                            : *reinterpret_cast<const uint8_t*>(element);
+    return bits == hiding.inf || bits == hiding.lowest;
   }
 };
 

@@ -221,7 +221,7 @@ uint64_t workspace(const AttnTier& tier, const SparseAttnParams& p, int32_t lane
 
 void launch(const AttnTier& tier, const SparseAttnParams& p, const Run& run) {
   if (p.rows == 0) return;
-  const int32_t lanes = attn_choose_lanes(p, run.max_lanes());
+  const int32_t lanes = run.parallel->lanes_for(attn_ns(p));
   const AttnDivision d = attn_divide(p, lanes);
   const uint64_t lane_bytes = attn_lane_layout(tier, p).total;
   Attend attend(tier, p, d, run.workspace, lane_bytes,

@@ -98,9 +98,8 @@ AttnDivision attn_divide(const SparseAttnParams& p, int32_t lanes) {
   return d;
 }
 
-// A key costs about 0.03 ns an element of q and v on one core; a parallel region 5 to 10 us, and
-// much more where other work has the cores: a call under 24 us stays on one.
-int32_t attn_choose_lanes(const SparseAttnParams& p, int32_t most) {
+// A key costs about 0.03 ns an element of q and v.
+double attn_ns(const SparseAttnParams& p) {
   double keys = 0;
   for (int32_t i = 0; i < p.scopes; ++i) {
     const AttnScope& scope = p.scope[i];
@@ -109,9 +108,7 @@ int32_t attn_choose_lanes(const SparseAttnParams& p, int32_t most) {
                                                       : scope.rows.max_length()));
   }
   const int32_t dims = int32_t(p.q[0].extent[1]) + p.value_dim;
-  const double ns = double(p.rows) * (500.0 + keys * p.heads * dims * 0.03);
-  const double lanes = ns / 8000.0;
-  return lanes < 3.0 ? 1 : int32_t(std::min<double>(most, lanes));
+  return double(p.rows) * (500.0 + keys * p.heads * dims * 0.03);
 }
 
 }  // namespace dsa::cpu

@@ -50,7 +50,7 @@ uint64_t attn_partial_budget(const SparseAttnParams& p, int32_t lanes);
 
 AttnDivision attn_divide(const SparseAttnParams& p, int32_t lanes);
 
-// Lanes that are worth their start.
-int32_t attn_choose_lanes(const SparseAttnParams& p, int32_t most);
+// What a call takes on one core.
+double attn_ns(const SparseAttnParams& p);
 
 }  // namespace dsa::cpu

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "cpu/indexer/walk.h"
+#include "cpu/indexer/hide.h"
 #include "cpu/simd/convert.h"
 #include "cpu/simd/float_mode.h"
 
@@ -21,18 +21,17 @@ class RowWriter {
       : p_(p), t_(t), span_(span), row_(p.scores.row(t)), step_(p.scores.stride[0]) {}
 
   // Keys [low, high) of the row; scores[0] is key low's.
-  void scores(int32_t low, int32_t high, const float* scores, const KeyPanel& panel) const {
+  void scores(int32_t low, int32_t high, float* scores, const KeyPanel& panel) const {
     const int64_t column = p_.rows.column(span_, low);
-    if (panel.all_visible && !p_.rows.mask.given()) {
+    const bool all = panel.all_visible && !p_.rows.mask.given();
+    if (all || !p_.keep_invisible) {
+      if (!all) hide_scores(p_, t_, span_, low, high, panel, -INFINITY, scores);
       copy(column, scores, high - low);
       return;
     }
     for (int32_t s = low; s < high; ++s) {
-      const bool hidden = !panel.visible[s - panel.first] || p_.rows.hidden(t_, span_, s);
-      if (!hidden) {
+      if (panel.visible[s - panel.first] && !p_.rows.hidden(t_, span_, s)) {
         put(column + (s - low), scores[s - low]);
-      } else if (!p_.keep_invisible) {
-        put(column + (s - low), -INFINITY);
       }
     }
   }
@@ -89,17 +88,15 @@ struct Items {
   int64_t range_keys;
   int32_t lanes;
 
-  Items(const IndexerShape& shape, const IndexerParams& p, int32_t max_lanes) {
+  Items(const IndexerShape& shape, const IndexerParams& p, const Parallel& parallel) {
     const int64_t columns = p.scores.extent[0];
     const int64_t keys = p.rows.columns_from_begin ? std::max(p.rows.key_limit, columns) : columns;
     const int64_t block = shape.tier->key_block;
     row_blocks = (p.rows.count + shape.query_rows - 1) / shape.query_rows;
-    // A lane is worth waking (about 5 us) for 1 MFLOP.
-    const double work = 2.0 * static_cast<double>(p.rows.count) * p.heads * p.dim *
-                        static_cast<double>(p.rows.max_length());
-    const double fill = static_cast<double>(p.rows.count) * static_cast<double>(columns);
-    lanes = static_cast<int32_t>(
-        std::clamp(std::max(work * 1e-6, fill * 1e-5), 1.0, static_cast<double>(max_lanes)));
+    // On one core about 100 GFLOP/s; a column to fill takes 0.1 ns.
+    const double rows = static_cast<double>(p.rows.count);
+    const double flop = 2.0 * rows * p.heads * p.dim * static_cast<double>(p.rows.max_length());
+    lanes = parallel.lanes_for(0.01 * flop + 0.1 * rows * static_cast<double>(columns));
     // Four items a lane, but ranges long enough to pay for packing the queries anew, and short
     // enough that causal rows do not leave one lane with the longest.
     const int64_t wanted = keys * row_blocks / (4 * lanes) + 1;
@@ -118,7 +115,7 @@ void run_item(const Items& items, int64_t item, const IndexerShape& shape, const
   const int64_t end = begin + items.range_keys;
   walk.take_rows(t0, static_cast<int32_t>(std::min<int64_t>(shape.query_rows, p.rows.count - t0)));
   walk.score(begin, end,
-             [&](int32_t i, int32_t low, int32_t high, const float* scores, const KeyPanel& panel) {
+             [&](int32_t i, int32_t low, int32_t high, float* scores, const KeyPanel& panel) {
                RowWriter(p, t0 + i, walk.span(i)).scores(low, high, scores, panel);
              });
   const int64_t last = std::min(end, p.scores.extent[0]);
@@ -138,7 +135,7 @@ uint64_t workspace(const IndexerParams& p, int32_t lanes) {
 template <Tier tier>
 void launch(const IndexerParams& p, const Run& run) {
   const IndexerShape shape(tier(), p, kMaxQueryRows);
-  const Items items(shape, p, run.max_lanes());
+  const Items items(shape, p, *run.parallel);
   const uint64_t lane_bytes = indexer_lane_bytes(tier(), p);
   std::atomic<int64_t> next{0};
   run.lanes(items.lanes, [&](int32_t lane) {

@@ -56,14 +56,6 @@ int32_t affordable_lanes(const IndexerTier& tier, const IndexerTopkParams& p, in
   return static_cast<int32_t>(std::clamp<uint64_t>(most, 1, static_cast<uint64_t>(lanes)));
 }
 
-// A lane is worth waking (about 5 us) for 1 MFLOP.
-int32_t useful_lanes(const IndexerTopkParams& p, int32_t lanes) {
-  const IndexerParams& i = p.indexer;
-  const double length = static_cast<double>(i.rows.max_length());
-  const double work = static_cast<double>(i.rows.count) * length * (2.0 * i.heads * i.dim + 8.0);
-  return static_cast<int32_t>(std::clamp(work * 1e-6, 1.0, static_cast<double>(lanes)));
-}
-
 int32_t block_rows(const IndexerTier& tier, const IndexerTopkParams& p, int32_t lanes) {
   const IndexerParams& i = p.indexer;
   const int64_t enough = (kEnoughPairs + i.heads - 1) / i.heads;
@@ -77,10 +69,17 @@ int32_t block_rows(const IndexerTier& tier, const IndexerTopkParams& p, int32_t 
 
 }  // namespace
 
-FusedBudget::FusedBudget(const IndexerTier& tier, const IndexerTopkParams& p, int32_t max_lanes)
-    : shape(tier, p.indexer,
-            block_rows(tier, p, useful_lanes(p, affordable_lanes(tier, p, max_lanes)))),
-      lanes(useful_lanes(p, affordable_lanes(tier, p, max_lanes))),
+// About 100 GFLOP/s, and 0.1 ns to select from a score.
+double fused_ns(const IndexerTopkParams& p) {
+  const IndexerParams& i = p.indexer;
+  const double scores =
+      static_cast<double>(i.rows.count) * static_cast<double>(i.rows.max_length());
+  return scores * (0.02 * i.heads * i.dim + 0.1);
+}
+
+FusedBudget::FusedBudget(const IndexerTier& tier, const IndexerTopkParams& p, int32_t most_lanes)
+    : shape(tier, p.indexer, block_rows(tier, p, affordable_lanes(tier, p, most_lanes))),
+      lanes(affordable_lanes(tier, p, most_lanes)),
       row_blocks((p.indexer.rows.count + shape.query_rows - 1) / shape.query_rows),
       ranges(1),
       range_keys(std::max<int64_t>(p.indexer.rows.key_limit, 1)),

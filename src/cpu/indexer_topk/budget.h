@@ -26,8 +26,11 @@ struct FusedBudget {
   uint64_t lane;      // bytes of a lane
   bool keeps_scores;  // by keys; also where all scores are few: a whole row is selected faster
 
-  FusedBudget(const IndexerTier& tier, const IndexerTopkParams& p, int32_t max_lanes);
+  FusedBudget(const IndexerTier& tier, const IndexerTopkParams& p, int32_t most_lanes);
 };
+
+// What a call takes on one core.
+double fused_ns(const IndexerTopkParams& p);
 
 // At least what any FusedBudget of these or smaller extents uses.
 uint64_t fused_workspace(const IndexerTier& tier, const IndexerTopkParams& p, int32_t lanes);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <new>
 
+#include "cpu/indexer/hide.h"
 #include "cpu/indexer_topk/budget.h"
 #include "cpu/simd/float_mode.h"
 
@@ -16,13 +18,7 @@ using TopkGetter = const topk::Tier& (*)();
 
 // Scores of keys that the table or the mask hides become NaN, which nothing selects, whatever -inf
 // means.
-void hide(const IndexerParams& p, int64_t t, const RowSpan& span, int32_t low, int32_t high,
-          const KeyPanel& panel, float* scores) {
-  if (panel.all_visible && !p.rows.mask.given()) return;
-  for (int32_t s = low; s < high; ++s) {
-    if (!panel.visible[s - panel.first] || p.rows.hidden(t, span, s)) scores[s - low] = NAN;
-  }
-}
+constexpr float kHidden = std::numeric_limits<float>::quiet_NaN();
 
 class FusedCall {
  public:
@@ -80,7 +76,7 @@ class FusedCall {
                [&](int32_t i, int32_t low, int32_t high, float* scores, const KeyPanel& panel) {
                  const int64_t t = t0 + i;
                  const RowSpan& span = walk.span(i);
-                 hide(p_.indexer, t, span, low, high, panel, scores);
+                 hide_scores(p_.indexer, t, span, low, high, panel, kHidden, scores);
                  tier_.feed(lists[i], scores, high - low, p_.select.to_index(t, span, low));
                });
     for (int32_t i = 0; i < walk.rows(); ++i) {
@@ -101,7 +97,7 @@ class FusedCall {
     walk.score(range * b_.range_keys, (range + 1) * b_.range_keys,
                [&](int32_t i, int32_t low, int32_t high, float* scores, const KeyPanel& panel) {
                  const RowSpan& span = walk.span(i);
-                 hide(p_.indexer, t0 + i, span, low, high, panel, scores);
+                 hide_scores(p_.indexer, t0 + i, span, low, high, panel, kHidden, scores);
                  std::copy(scores, scores + (high - low), matrix_row(t0 + i) + (low - span.begin));
                });
   }
@@ -151,7 +147,7 @@ uint64_t workspace(const IndexerTopkParams& p, int32_t lanes) {
 
 template <IndexerGetter indexer, TopkGetter topk_tier>
 void launch(const IndexerTopkParams& p, const Run& run) {
-  const FusedBudget budget(indexer(), p, run.max_lanes());
+  const FusedBudget budget(indexer(), p, run.parallel->lanes_for(fused_ns(p)));
   FusedCall call(topk_tier(), p, budget, run.workspace);
   run.lanes(budget.lanes, [&](int32_t lane) {
     const DefaultFloatMode mode;

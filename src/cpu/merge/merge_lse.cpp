@@ -111,11 +111,11 @@ const char* refuse(const MergeLseParams&) { return nullptr; }
 
 uint64_t workspace(const MergeLseParams&, int32_t) { return 0; }
 
-// About 0.5 ns an element and part on one core; a parallel region 5 to 10 us.
+// About 0.5 ns an element and part on one core.
 void launch(const MergeLseParams& p, const Run& run) {
   const double ns =
       double(p.rows) * p.heads * (50.0 + double(p.parts) * (40.0 + 0.5 * p.value_dim));
-  const int32_t lanes = ns < 10000 ? 1 : int32_t(std::min<double>(run.max_lanes(), ns / 5000.0));
+  const int32_t lanes = run.parallel->lanes_for(ns);
   const int64_t tasks = p.rows * p.heads;
   const int64_t turn = std::max<int64_t>(1, tasks / (int64_t{8} * lanes));
   std::atomic<int64_t> next{0};

@@ -43,6 +43,28 @@ static inline float split_point(float low, float high, float share, int step) {
   return p >= low && p < high ? p : low;
 }
 
+// Up to two vectors, none of them NaN: the rank of every element by comparing it with all. No
+// comparison waits for another and nothing is branched on, which for 10 to 32 elements takes a
+// third of what bisecting does.
+template <class V>
+Kth kth_by_rank(const float *values, int32_t n, int32_t r) {
+  const auto first = V::load(values);
+  const auto second = n > V::kWidth ? V::load(values + V::kWidth) : V::set1(__builtin_nanf(""));
+  // The r-th largest has fewer than r elements above it, and of all those the most.
+  Kth kth{0.0f, 0};
+  int32_t most = -1;
+  for (int32_t j = 0; j < n; ++j) {
+    const auto x = V::set1(values[j]);
+    const uint32_t bits = V::gt_bits(first, x) | V::gt_bits(second, x) << V::kWidth;
+    const int32_t above = __builtin_popcount(bits);
+    const bool better = above < r && above > most;
+    most = better ? above : most;
+    kth.value = better ? values[j] : kth.value;
+  }
+  kth.quota = r - most;
+  return kth;
+}
+
 // Bisection by counting, on actual elements: each step moves one end to an element, so clusters of
 // nearly equal scores cost no more steps than spread ones. `values` is padded by pad_with_nan; of
 // its numbers there are at least r. With slack > 0 any value that r … r + slack elements reach
@@ -86,6 +108,12 @@ Kth kth_by_bisection(const float *values, int32_t n, int32_t r, int32_t slack) {
     }
   }
   return {low, r - above};
+}
+
+template <class V>
+Kth kth_of_few(const float *values, int32_t n, int32_t r, int32_t slack) {
+  if (V::kWidth > 1 && n <= 2 * V::kWidth) return kth_by_rank<V>(values, n, r);
+  return kth_by_bisection<V>(values, n, r, slack);
 }
 
 // Copies the elements that `keep` gives bits for, in order; `to` may be `from`: whole vectors are
@@ -157,7 +185,7 @@ Kth kth_largest(const float *values, int32_t n, int32_t r, float *spare) {
     pad_with_nan<V>(spare, n);
     values = spare;
   }
-  return kth_by_bisection<V>(values, n, r, 0);
+  return kth_of_few<V>(values, n, r, 0);
 }
 
 }  // namespace

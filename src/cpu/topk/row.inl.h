@@ -122,28 +122,35 @@ void feed_row(List &list, const Row &row, int32_t begin, int32_t end, void *scra
 template <class V, int32_t groups>
 float bound_by_groups(const float *scores, int32_t n, int32_t k) {
   constexpr int kVectors = groups / V::kWidth;
+  // At least four maxima that do not wait for each other: one takes 4 cycles.
+  constexpr int kChains = kVectors < 4 ? 4 : kVectors;
+  constexpr int kStep = kChains * V::kWidth;
   const auto lowest = V::set1(-__builtin_inff());
-  typename V::F most[kVectors];
-  for (int v = 0; v < kVectors; ++v) most[v] = lowest;
+  typename V::F most[kChains];
+  for (int v = 0; v < kChains; ++v) most[v] = lowest;
   int32_t j = 0;
-  for (; n - j >= groups; j += groups) {
-    for (int v = 0; v < kVectors; ++v) {
+  for (; n - j >= kStep; j += kStep) {
+    for (int v = 0; v < kChains; ++v) {
       most[v] = V::max(V::load(scores + j + v * V::kWidth), most[v]);
     }
   }
-  for (int v = 0; v < kVectors && j < n; ++v, j += V::kWidth) {
+  for (int v = kVectors; v < kChains; ++v) {
+    most[v % kVectors] = V::max(most[v], most[v % kVectors]);
+  }
+  for (int v = 0; j < n; v = (v + 1) % kVectors, j += V::kWidth) {
     const int lanes = n - j < V::kWidth ? n - j : V::kWidth;
     const auto x = V::select(V::first_n(lanes), V::load_n(scores + j, lanes), lowest);
     most[v] = V::max(x, most[v]);
   }
   float maxima[groups + V::kWidth];
   for (int v = 0; v < kVectors; ++v) V::store(maxima + v * V::kWidth, most[v]);
-  return kth_by_bisection<V>(maxima, groups, k, k / 8).value;
+  return kth_of_few<V>(maxima, groups, k, k / 8).value;
 }
 
 // The fewest groups, 8/5 k and more: the less there are, the quicker the k-th is found.
 template <class V>
 float proved_bound(const float *scores, int32_t n, int32_t k) {
+  if (k <= 10 && n >= 32) return bound_by_groups<V, 16>(scores, n, k);
   if (k <= 20 && n >= 64) return bound_by_groups<V, 32>(scores, n, k);
   if (k <= 40 && n >= 128) return bound_by_groups<V, 64>(scores, n, k);
   if (k <= 80 && n >= 256) return bound_by_groups<V, 128>(scores, n, k);

@@ -213,15 +213,16 @@ class DividedRows {
 double row_ns(const TopkParams& p) {
   const double length = double(p.rows.max_length());
   const double selected = std::min(length, double(p.select.k));
-  return 100.0 + 0.3 * std::min(length, 2048.0) + 0.08 * length + 2.0 * selected;
+  return 100.0 + 0.2 * std::min(length, 2048.0) + 0.08 * length + 2.0 * selected;
 }
 
-// A parallel region costs about 250 ns a lane where its threads are awake, so ns / lanes + 250
-// lanes is to be small; and what a lane gets should be worth waking it.
-int32_t choose_lanes(const TopkParams& p, int32_t most) {
+// Whole rows: as many lanes as there are. Parts of a row: the lists of n lanes' parts are joined on
+// one of them, at about 250 ns each, so ns / n + 250 n is to be small.
+int32_t choose_lanes(const TopkParams& p, const Parallel& parallel) {
   const double ns = double(p.rows.count) * row_ns(p);
-  const double lanes = std::min(ns / 800.0, std::sqrt(ns / 250.0));
-  return lanes < 2.0 ? 1 : int32_t(std::min<double>(most, lanes));
+  const int32_t most = parallel.lanes_for(ns);
+  if (divide(p, most).parts > 1) return std::min(most, int32_t(std::sqrt(ns / 250.0)));
+  return int32_t(std::min<int64_t>(most, std::max<int64_t>(p.rows.count, 1)));
 }
 
 // Rows that a lane takes at a time. Eight turns a lane even out rows of different length and lanes
@@ -234,7 +235,7 @@ int64_t choose_turn(const TopkParams& p, int32_t lanes) {
 }
 
 void launch(const Tier& tier, const TopkParams& p, const Run& run) {
-  const int32_t lanes = choose_lanes(p, run.max_lanes());
+  const int32_t lanes = choose_lanes(p, *run.parallel);
   const uint64_t lane_bytes = lane_layout(p).total;
   if (lanes == 1) {
     const DefaultFloatMode mode;

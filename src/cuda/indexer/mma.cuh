@@ -33,14 +33,15 @@ class WarpScorer {
         columns_(shape),
         sums_(shared.sums[threadIdx.x / 32]) {}
 
-  // Takes the queries of a unit, by way of this warp's share of the tiles' memory.
-  __device__ void load(const Unit& unit) {
+  // Takes the queries of a unit, by way of this warp's share of the tiles' memory. `first`: the row
+  // of slot 0.
+  __device__ void load(int64_t first) {
     constexpr int32_t kBytes = sizeof(sh_.tile) / kWarps;
     constexpr int32_t kRows = kBytes / (kSteps * 32);
     char* const memory = &sh_.tile[0][0] + threadIdx.x / 32 * kBytes;
     const uint32_t base = shared_address(memory);
-    const QueryLoader<T, kSteps> loader(call_, shape_, columns_, unit);
-    first_ = unit.first;
+    const QueryLoader<T, kSteps> loader(call_, shape_, columns_, sh_.rows);
+    first_ = first;
 #pragma unroll
     for (int32_t from = 0; from < kColumns; from += kRows) {
       loader.template to_shared<kRows>(from, memory);
@@ -59,11 +60,14 @@ class WarpScorer {
       }
       __syncwarp();
     }
+    loader.weights_to_shared(sums_);
+    __syncwarp();
 #pragma unroll
     for (int32_t n = 0; n < 8; ++n) {
-      w_[n][0] = loader.weight(n * 8 + lane_ % 4 * 2);
-      w_[n][1] = loader.weight(n * 8 + lane_ % 4 * 2 + 1);
+      w_[n][0] = sums_[n * 8 + lane_ % 4 * 2];
+      w_[n][1] = sums_[n * 8 + lane_ % 4 * 2 + 1];
     }
+    __syncwarp();
   }
 
   // The keys that this warp's tokens see of a run.
@@ -80,7 +84,7 @@ class WarpScorer {
   }
 
   // Tile `tile` of keys, which starts at key `first`: this warp's share of its blocks of 16 keys.
-  __device__ void score(int32_t tile, uint32_t first) {
+  __device__ void score(int32_t tile, uint32_t first, bool all_placed) {
     const int32_t share = kKeys / 16 * shape_.token_warps / kWarps;
     const int32_t from = columns_.key_part * share;
 #pragma unroll 1
@@ -98,21 +102,23 @@ class WarpScorer {
         if (columns_.first_head > 0) continue;
       }
       __syncwarp();
-      write_sums(tile, m, first);
+      write_scores(tile, m, first + static_cast<uint32_t>(m) * 16, all_placed);
       __syncwarp();
     }
   }
 
  private:
   __device__ void multiply(int32_t tile, int32_t m, float (&acc)[8][4]) const {
-    const uint32_t base = shared_address(sh_.tile[tile & 1]);
-    const int32_t row = m * 16 + lane_ % 16, cell = lane_ / 16;
+    // Rows are 32 * kSteps bytes and aligned to as many: going on by k cells of 32 bytes is one
+    // xor.
+    const uint32_t at =
+        shared_address(sh_.tile[tile & 1]) + cell_offset<kSteps>(m * 16 + lane_ % 16, lane_ / 16);
     uint32_t a[2][4];
-    load_matrices(a[0], base + cell_offset<kSteps>(row, cell));
+    load_matrices(a[0], at);
 #pragma unroll
     for (int32_t k = 0; k < kSteps; ++k) {
       if (k + 1 < kSteps) {
-        load_matrices(a[(k + 1) & 1], base + cell_offset<kSteps>(row, 2 * (k + 1) + cell));
+        load_matrices(a[(k + 1) & 1], at ^ static_cast<uint32_t>((k + 1) * 32));
       }
 #pragma unroll
       for (int32_t n = 0; n < 8; ++n) mma_16x8x16<T>(acc[n], a[k & 1], b_[n][k][0], b_[n][k][1]);
@@ -164,24 +170,36 @@ class WarpScorer {
     }
   }
 
-  // Scores of the blocks [m, m + sum_blocks) from the sums that wait.
-  __device__ void write_sums(int32_t tile, int32_t m, uint32_t first) const {
-    const int32_t keys = 16 * shape_.sum_blocks, stage = tile % kScaleStages;
-    const int32_t count = shape_.tokens * keys;
-#pragma unroll 4
-    for (int32_t i = lane_; i < count; i += 32) {
-      const int32_t slot = columns_.slot + i / keys, in_tile = m * 16 + i % keys;
+  // Writes the scores of the blocks [m, m + sum_blocks), which start at key s, from the sums that
+  // wait.
+  __device__ void write_scores(int32_t tile, int32_t m, uint32_t s, bool all_placed) const {
+    const int32_t keys = 16 * shape_.sum_blocks;
+    const float* const scale = sh_.scale[tile % kScaleStages] + m * 16;
+    const int64_t step = call_.p.scores.stride[0] * call_.p.scores.bytes;
+    const float* sums = sums_;
+    for (int32_t slot = columns_.slot; slot < columns_.slot + shape_.tokens; ++slot, sums += keys) {
+      if (slot < low_ || slot >= high_) continue;
       const UnitRow& row = sh_.rows[slot];
-      const uint32_t s = first + static_cast<uint32_t>(in_tile);
-      float sum = sums_[i];
-      if (shape_.halves == 2) sum += sums_[i + kSums];
-      sum *= sh_.scale[stage][in_tile];
-      const bool placed = sh_.placed[stage][in_tile];
-      if (slot >= low_ && slot < high_ && s >= static_cast<uint32_t>(row.begin) &&
-          s < static_cast<uint32_t>(row.end)) {
-        write_score(call_, row, first_ + slot, static_cast<int32_t>(s), placed, sum);
+      const uint32_t begin = static_cast<uint32_t>(row.begin), end = static_cast<uint32_t>(row.end);
+      if (s >= end || s + keys <= begin) continue;
+      if (all_placed && s >= begin && s + keys <= end && !call_.p.rows.mask.given()) {
+        char* const to = row.scores + s * step;
+#pragma unroll 4
+        for (int32_t j = lane_; j < keys; j += 32)
+          put_score(call_, to + j * step, sum(sums, j) * scale[j]);
+      } else {
+        const uint8_t* const placed = sh_.placed[tile % kScaleStages] + m * 16;
+#pragma unroll 1
+        for (int32_t j = lane_; j < keys; j += 32) {
+          if (s + j < begin || s + j >= end) continue;
+          write_score(call_, row, first_ + slot, static_cast<int32_t>(s + j), placed[j],
+                      sum(sums, j) * scale[j]);
+        }
       }
     }
+  }
+  __device__ float sum(const float* sums, int32_t j) const {
+    return shape_.halves == 2 ? sums[j] + sums[j + kSums] : sums[j];
   }
 
   const ScoreCall& call_;
@@ -220,17 +238,20 @@ __global__ void __launch_bounds__(kThreads, 1)
       const int64_t step = work.chunks * work.chunk_keys;
       for (int64_t at = run.begin + chunk * work.chunk_keys; at < run.end; at += step) {
         if (!loaded) {
-          scorer.load(unit);
+          scorer.load(unit.first);
           __syncthreads();
           loaded = true;
         }
-        const int64_t end = min(at + work.chunk_keys, run.end);
-        const int32_t count = static_cast<int32_t>((end - at + kKeys - 1) / kKeys);
-        tiles.start(run.request, static_cast<uint32_t>(at), static_cast<uint32_t>(end));
-        for (int32_t i = 0; i < count; ++i) {
-          tiles.before(i);
-          scorer.score(i, static_cast<uint32_t>(at) + static_cast<uint32_t>(i) * kKeys);
-          tiles.after();
+        const uint32_t first = static_cast<uint32_t>(at);
+        const uint32_t end = static_cast<uint32_t>(min(at + work.chunk_keys, run.end));
+        const int32_t count = static_cast<int32_t>((end - first + kKeys - 1) / kKeys);
+        tiles.start(run.request, first, end);
+        bool all_placed = false;
+#pragma unroll 1
+        for (int32_t i = tiles.kFirst; i < count; ++i) {
+          tiles.step(i);
+          if (i >= 0) scorer.score(i, first + static_cast<uint32_t>(i) * kKeys, all_placed);
+          all_placed = tiles.turn();
         }
       }
       slot = run.high;

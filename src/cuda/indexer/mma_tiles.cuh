@@ -97,35 +97,26 @@ class KeyTiles {
     request_ = request;
     first_ = first;
     end_ = end;
-    if (load_ == KeyLoad::kCopy) {
-      look_up(0);
-      begin(0);
-      look_up(1);
-      finish(0);
-    } else {
-      look_up(0);
-      begin(0);
-      look_up(1);
-      finish(0);
-      begin(1);
-      look_up(2);
-    }
-    __syncthreads();
   }
-  // Around the use of tile i: get tile i + 1 ready.
-  __device__ void before(int32_t i) {
-    if (load_ == KeyLoad::kCopy) {
-      begin(i + 1);
-      look_up(i + 2);
-    } else {
-      finish(i + 1);
-      begin(i + 2);
-      look_up(i + 3);
+
+  // Called for i = kFirst, kFirst + 1, ... before tile i is used: gets tile i + 1 ready and starts
+  // later ones. One place in the code for all of a tile's life: inlined anywhere else it would not
+  // fit the instruction cache.
+  static constexpr int32_t kFirst = -3;
+  __device__ void step(int32_t i) {
+    int32_t next = i + 1;
+    if (load_ != KeyLoad::kCopy) {
+      if (next >= 0) finish(next);
+      ++next;
     }
+    if (next >= 0) begin(next);
+    if (next >= -1) look_up(next + 1);
   }
-  __device__ void after() {
-    if (load_ == KeyLoad::kCopy) wait_copies<0>();
-    __syncthreads();
+  // After a step, and after tile i has been used. True: the block table knows all keys of the next.
+  __device__ bool turn() {
+    const bool copy = load_ == KeyLoad::kCopy;
+    if (copy) wait_copies<0>();
+    return __syncthreads_and(placed_ >> (copy ? 0 : 1) & 1);
   }
 
  private:
@@ -165,6 +156,7 @@ class KeyTiles {
 
   // Starts the copies of a tile, and remembers where its rows lie.
   __device__ void begin(int32_t tile) {
+    placed_ = placed_ << 1 | 1;
     if (past_end(tile)) return;
     const KeyPiece& keys = call_.p.keys;
 #pragma unroll
@@ -173,6 +165,7 @@ class KeyTiles {
       const bool placed = find(tile, i, place);
       const char* const from = placed ? keys.values.at(place) : keys.values.data;
       row_[i] = placed ? from : nullptr;
+      if (!placed && position(tile, i) < end_) placed_ &= ~1u;
       copy_row(tile, i, from, placed);
       if (threadIdx.x % 4 == 0) {
         const int32_t stage = tile % kScaleStages;
@@ -208,10 +201,10 @@ class KeyTiles {
     }
   }
 
-  // Ends the load of a tile: what begin() started, or all of it.
+  // Ends the load of a tile: converts what begin() copied, or loads all of it.
   __device__ void finish(int32_t tile) {
     wait_copies<0>();
-    if (load_ == KeyLoad::kCopy || past_end(tile)) return;
+    if (past_end(tile)) return;
     char* const to = sh_.tile[tile & 1];
     const KeyTensor& keys = call_.p.keys.values;
 #pragma unroll
@@ -243,6 +236,7 @@ class KeyTiles {
   Shared<kSteps>& sh_;
   int32_t request_ = 0;
   uint32_t first_ = 0, end_ = 0;
+  uint32_t placed_ = ~0u;  // bit n: all of this thread's keys, in the n-th last tile begun
   int32_t page_[2] = {}, inner_[2] = {};
   const char* row_[2] = {};
 };

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "cuda/indexer/indexer.h"
+#include "cuda/indexer_topk/indexer_topk.h"
 #include "cuda/merge/merge_lse.h"
 #include "cuda/topk/topk.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 const Kernel* const kKernels[] = {
     &kIndexerSm80,
+    &kIndexerTopkSm80,
     &kTopkWarp,
     &kTopkRegisters,
     &kTopkCluster,

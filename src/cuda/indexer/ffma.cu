@@ -305,7 +305,9 @@ cudaError_t enqueue_indexer_ffma(const ScoreCall& call, const Run& run) {
   shape.keys_by_4 = keys_by_4(call.p.keys.values);
   shape.q_by_4 = q_by_4(call.p.q);
   const int32_t blocks = kBlocksPerSm * run.device->multiprocessors;
-  const ScoreWork work = divide_work(call, shape.tokens, kKeys, kMostTiles, blocks);
+  const ScoreWork work = divide_work(
+      call, {.unit_rows = shape.tokens, .tile = kKeys, .together = 1, .most_tiles = kMostTiles},
+      blocks);
   const int64_t grid = std::min<int64_t>(work.items(), blocks);
   return launch_function(indexer_ffma, {.grid = static_cast<uint32_t>(grid), .block = kThreads},
                          stream_of(run), call, work, shape);

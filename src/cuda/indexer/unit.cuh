@@ -107,14 +107,16 @@ __device__ inline float weight(const IndexerParams& p, const UnitRow& row, int32
   return p.w.given() ? load_element(row.w, p.w.dtype, head * p.w.stride[0]) : 1.0f;
 }
 
+// Rows::hidden out of line, to keep the loops that write scores small: few calls have a mask.
+__device__ __noinline__ inline bool masked(const Rows& rows, const UnitRow& row, int64_t t,
+                                           int32_t s) {
+  return rows.hidden(t, {row.request, row.begin, row.end}, s);
+}
+
 // Writes the score of key s, which the row's span holds. `placed`: the block table knows the key.
 __device__ inline void write_score(const ScoreCall& call, const UnitRow& row, int64_t t, int32_t s,
                                    bool placed, float score) {
-  bool hidden = !placed;
-  if (call.p.rows.mask.given()) {
-    hidden = hidden || call.p.rows.hidden(t, {row.request, row.begin, row.end}, s);
-  }
-  if (hidden) {
+  if (!placed || (call.p.rows.mask.given() && masked(call.p.rows, row, t, s))) {
     if (call.keep_hidden) return;
     score = call.hidden;
   }

@@ -4,6 +4,7 @@
 
 #include "cuda/attention/attention.h"
 #include "cuda/indexer/indexer.h"
+#include "cuda/indexer_topk/indexer_topk.h"
 #include "cuda/merge/merge_lse.h"
 #include "cuda/topk/topk.h"
 
@@ -12,6 +13,7 @@ namespace {
 
 const Kernel* const kKernels[] = {
     &kIndexerSm80,
+    &kIndexerTopkSm80,
     &kTopkWarp,
     &kTopkRegisters,
     &kTopkCluster,

@@ -17,7 +17,11 @@ constexpr int32_t kThreads = 256;
 constexpr int32_t kKeys = 128;  // of a tile
 constexpr int32_t kQuads = 16;  // of a tile
 constexpr int32_t kColumns = 4 * kQuads;
-constexpr int32_t kDims = 32;  // of a slab
+constexpr int32_t kDims = 32;                 // of a slab
+constexpr int32_t kThreadsOfRow = kDims / 4;  // fetch a row's slab
+constexpr int32_t kRowsAtOnce = kThreads / kThreadsOfRow;
+constexpr int32_t kKeyRows = kKeys / kRowsAtOnce;  // of a thread
+constexpr int32_t kColumnRows = kColumns / kRowsAtOnce;
 constexpr int32_t kMostTiles = 16;
 constexpr int32_t kBlocksPerSm = 2;
 
@@ -28,10 +32,21 @@ struct Shape {
   bool keys_by_4, q_by_4;  // 4 elements of a row can be read at once
 };
 
+// Transposed, and swizzled: column j of dim d lies at j ^ 4 (d / 4), so that neither the stores of
+// 8 threads with a row's 4 dims each nor the loads of 4 columns fall into the same banks.
 struct Tile {
   float keys[kDims][kKeys];
   float q[kDims][kColumns];
 };
+
+template <int kRow>
+__device__ void store_4(float (*tile)[kRow], int32_t column, int32_t d, float4 x) {
+  const int32_t at = column ^ d;  // d is a multiple of 4
+  tile[d][at] = x.x;
+  tile[d + 1][at] = x.y;
+  tile[d + 2][at] = x.z;
+  tile[d + 3][at] = x.w;
+}
 
 struct Shared {
   union {
@@ -72,33 +87,38 @@ class Scorer {
   // Keys [first, first + count) for the rows of a run.
   __device__ void score(const UnitRun& run, int64_t first, int32_t count) {
     const KeyPiece& keys = call_.p.keys;
-    // Loading, a thread is half of a key's slab, and a quarter of a column's.
+#pragma unroll
+    for (int32_t i = 0; i < kKeyRows; ++i) {
+      const int32_t key = threadIdx.x / kThreadsOfRow + i * kRowsAtOnce;
+      KeyPlace place{};
+      const bool placed = key < count && call_.p.axis.place(run.request, first + key, place);
+      key_row_[i] = placed ? keys.values.at(place) : nullptr;
+    }
     const int32_t mine = threadIdx.x % kKeys;
-    KeyPlace place{};
-    const bool placed = mine < count && call_.p.axis.place(run.request, first + mine, place);
-    const char* const row = placed ? keys.values.at(place) : nullptr;
     float total = 0;
     for (int32_t pass = 0; pass < shape_.passes; ++pass) {
+      take_columns(pass);
       float dot[2][4][4] = {};  // [half of the tile][key][head]
+      Slab slab = fetch(0);
       for (int32_t d = 0; d < call_.p.dim; d += kDims) {
         __syncthreads();
-        load_keys(row, d);
-        load_queries(pass, d);
+        store(slab);
         __syncthreads();
+        if (d + kDims < call_.p.dim) slab = fetch(d + kDims);
         multiply(min(kDims, call_.p.dim - d), dot);
       }
       __syncthreads();
       add_quad(pass, dot);
       __syncthreads();
-      if (shape_.passes > 1) {
+      if (shape_.passes > 1 && threadIdx.x < kKeys) {
         const int32_t quads = min(kQuads, shape_.quads - pass * kQuads);
-        if (threadIdx.x < kKeys) {
-          for (int32_t i = 0; i < quads; ++i) {
-            total = pass + i == 0 ? sh_.parts[0][mine] : total + sh_.parts[i][mine];
-          }
+        for (int32_t i = 0; i < quads; ++i) {
+          total = pass + i == 0 ? sh_.parts[0][mine] : total + sh_.parts[i][mine];
         }
       }
     }
+    KeyPlace place{};
+    const bool placed = mine < count && call_.p.axis.place(run.request, first + mine, place);
     for (int32_t slot = run.low + threadIdx.x / kKeys; slot < run.high; slot += kThreads / kKeys) {
       if (shape_.passes == 1) total = sum_quads(slot, mine);
       const UnitRow& out = sh_.rows[slot];
@@ -112,19 +132,40 @@ class Scorer {
   }
 
  private:
-  __device__ void load_keys(const char* row, int32_t d0) {
-    const KeyTensor& keys = call_.p.keys.values;
-    const int32_t mine = threadIdx.x % kKeys;
-    constexpr int32_t kShare = kDims / (kThreads / kKeys);
-    const int32_t from = threadIdx.x / kKeys * kShare;
+  // A thread's share of a slab, on its way to shared memory: 4 dims of some rows.
+  struct Slab {
+    float4 keys[kKeyRows];
+    float4 q[kColumnRows];
+  };
+
+  __device__ Slab fetch(int32_t d0) const {
+    const IndexerParams& p = call_.p;
+    const int32_t d = d0 + threadIdx.x % kThreadsOfRow * 4;
+    Slab slab;
 #pragma unroll
-    for (int32_t i = from; i < from + kShare; i += 4) {
-      const int32_t left = row ? call_.p.dim - (d0 + i) : 0;
-      const float4 x = load_4(row, keys.dtype, d0 + i, left, keys.element_stride, shape_.keys_by_4);
-      sh_.tile.keys[i][mine] = x.x;
-      sh_.tile.keys[i + 1][mine] = x.y;
-      sh_.tile.keys[i + 2][mine] = x.z;
-      sh_.tile.keys[i + 3][mine] = x.w;
+    for (int32_t i = 0; i < kKeyRows; ++i) {
+      slab.keys[i] = load_4(key_row_[i], p.keys.values.dtype, d, key_row_[i] ? p.dim - d : 0,
+                            p.keys.values.element_stride, shape_.keys_by_4);
+    }
+#pragma unroll
+    for (int32_t i = 0; i < kColumnRows; ++i) {
+      const float4 x =
+          load_4(q_row_[i], p.q.dtype, d, q_row_[i] ? p.dim - d : 0, p.q.stride[1], shape_.q_by_4);
+      const float scale = q_scale_[i];
+      slab.q[i] = {x.x * scale, x.y * scale, x.z * scale, x.w * scale};
+    }
+    return slab;
+  }
+
+  __device__ void store(const Slab& slab) {
+    const int32_t d = threadIdx.x % kThreadsOfRow * 4, row = threadIdx.x / kThreadsOfRow;
+#pragma unroll
+    for (int32_t i = 0; i < kKeyRows; ++i) {
+      store_4(sh_.tile.keys, row + i * kRowsAtOnce, d, slab.keys[i]);
+    }
+#pragma unroll
+    for (int32_t i = 0; i < kColumnRows; ++i) {
+      store_4(sh_.tile.q, row + i * kRowsAtOnce, d, slab.q[i]);
     }
   }
 
@@ -132,32 +173,21 @@ class Scorer {
   __device__ bool find_column(int32_t pass, int32_t column, int32_t& slot, int32_t& head) const {
     slot = column / 4 / shape_.quads;
     head = column - slot * shape_.quads * 4 + pass * kColumns;
-    const int64_t t = unit_.first + slot;
-    return slot < shape_.tokens && t >= unit_.low && t < unit_.high && head < call_.p.heads;
+    return slot < shape_.tokens && sh_.rows[slot].q && head < call_.p.heads;
   }
 
-  __device__ void load_queries(int32_t pass, int32_t d0) {
+  // The query rows that this thread fetches for a pass.
+  __device__ void take_columns(int32_t pass) {
     const IndexerParams& p = call_.p;
-    const int32_t column = threadIdx.x % kColumns;
-    constexpr int32_t kShare = kDims / (kThreads / kColumns);
-    const int32_t from = threadIdx.x / kColumns * kShare;
-    int32_t slot, head;
-    const bool there = find_column(pass, column, slot, head);
-    const char* row = nullptr;
-    float scale = 1;
-    if (there) {
-      const int64_t t = unit_.first + slot;
-      row = p.q.row(t) + head * p.q.stride[0] * p.q.bytes;
-      if (p.q_scale.given()) scale = p.q_scale.row_as<const float>(t)[head * p.q_scale.stride[0]];
-    }
 #pragma unroll
-    for (int32_t i = from; i < from + kShare; i += 4) {
-      const int32_t left = there ? p.dim - (d0 + i) : 0;
-      const float4 x = load_4(row, p.q.dtype, d0 + i, left, p.q.stride[1], shape_.q_by_4);
-      sh_.tile.q[i][column] = x.x * scale;
-      sh_.tile.q[i + 1][column] = x.y * scale;
-      sh_.tile.q[i + 2][column] = x.z * scale;
-      sh_.tile.q[i + 3][column] = x.w * scale;
+    for (int32_t i = 0; i < kColumnRows; ++i) {
+      int32_t slot, head;
+      q_row_[i] = nullptr;
+      q_scale_[i] = 1;
+      if (!find_column(pass, threadIdx.x / kThreadsOfRow + i * kRowsAtOnce, slot, head)) continue;
+      const UnitRow& row = sh_.rows[slot];
+      q_row_[i] = row.q + head * p.q.stride[0] * p.q.bytes;
+      q_scale_[i] = query_scale(p, row, head);
     }
   }
 
@@ -165,11 +195,13 @@ class Scorer {
     const int32_t key = threadIdx.x % 16 * 4, column = threadIdx.x / 16 * 4;
 #pragma unroll 4
     for (int32_t d = 0; d < dims; ++d) {
-      const float4 q4 = *reinterpret_cast<const float4*>(&sh_.tile.q[d][column]);
+      const int32_t turn = d & ~3;
+      const float4 q4 = *reinterpret_cast<const float4*>(&sh_.tile.q[d][column ^ turn]);
       const float q[4] = {q4.x, q4.y, q4.z, q4.w};
 #pragma unroll
       for (int32_t half = 0; half < 2; ++half) {
-        const float4 k4 = *reinterpret_cast<const float4*>(&sh_.tile.keys[d][half * 64 + key]);
+        const float4 k4 =
+            *reinterpret_cast<const float4*>(&sh_.tile.keys[d][(half * 64 + key) ^ turn]);
         const float k[4] = {k4.x, k4.y, k4.z, k4.w};
 #pragma unroll
         for (int32_t i = 0; i < 4; ++i) {
@@ -187,14 +219,9 @@ class Scorer {
     int32_t slot, head;
     const bool there = find_column(pass, quad * 4, slot, head);
     const int32_t heads = there ? min(4, p.heads - head) : 0;
-    float w[4] = {1, 1, 1, 1};
-    if (there && p.w.given()) {
-      const char* row = p.w.row(unit_.first + slot);
+    float w[4];
 #pragma unroll
-      for (int32_t h = 0; h < 4; ++h) {
-        if (h < heads) w[h] = load_element(row, p.w.dtype, (head + h) * p.w.stride[0]);
-      }
-    }
+    for (int32_t h = 0; h < 4; ++h) w[h] = h < heads ? weight(p, sh_.rows[slot], head + h) : 0;
 #pragma unroll
     for (int32_t half = 0; half < 2; ++half) {
 #pragma unroll
@@ -223,6 +250,9 @@ class Scorer {
   const Shape& shape_;
   const Unit& unit_;
   Shared& sh_;
+  const char* key_row_[kKeyRows];
+  const char* q_row_[kColumnRows];
+  float q_scale_[kColumnRows];
 };
 
 __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
@@ -275,7 +305,9 @@ cudaError_t enqueue_indexer_ffma(const ScoreCall& call, const Run& run) {
   shape.keys_by_4 = keys_by_4(call.p.keys.values);
   shape.q_by_4 = q_by_4(call.p.q);
   const int32_t blocks = kBlocksPerSm * run.device->multiprocessors;
-  const ScoreWork work = divide_work(call, shape.tokens, kKeys, kMostTiles, blocks);
+  const ScoreWork work = divide_work(
+      call, {.unit_rows = shape.tokens, .tile = kKeys, .together = 1, .most_tiles = kMostTiles},
+      blocks);
   const int64_t grid = std::min<int64_t>(work.items(), blocks);
   return launch_function(indexer_ffma, {.grid = static_cast<uint32_t>(grid), .block = kThreads},
                          stream_of(run), call, work, shape);

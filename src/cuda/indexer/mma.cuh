@@ -1,15 +1,15 @@
 // Indexer on tensor cores by mma.sync: q and keys as f16 or bf16 (e4m3 is exact in both), f32 sums.
 //
-// A warp keeps 64 (token, head) columns of queries in registers and takes keys by 16 from shared
-// memory: 64 products of 16 x 8 x 16 for 8 loads of fragments. ReLU, weights and the sum over heads
-// stay in registers: a lane holds heads 8n + 2c and 8n + 2c + 1 (c = lane % 4).
+// The queries of a unit lie in shared memory; a warp takes 32 keys at a time into registers and
+// multiplies all queries by them, 16 (token, head) columns at once: 4 mma for a load of 16 bytes.
+// Warps never wait for each other, so the ReLU and head sums of one hide under another's products.
 //
-// The bits: a dot product is summed by the mma instruction over d in steps of 16. A lane adds its
-// heads in ascending order in one fused chain; then lanes (c = 0 + 1) + (2 + 3); then the sum of
-// heads from 64 on. A q_scale enters the weight as |q_scale| and the query as its sign.
+// The bits: a dot product is summed by the mma instruction in steps of 16 dims (KeyFragments says
+// which). A lane holds heads g, g + 8, g + 16, ... (g = lane / 4) and adds them in this order in
+// one fused chain; then lanes g and g ^ 4, then ^ 2, then ^ 1 (with 4 heads ^ 2 and ^ 1 alone).
 #pragma once
 
-#include "cuda/indexer/mma_queries.cuh"
+#include "cuda/indexer/mma_keys.cuh"
 #include "cuda/mma.cuh"
 
 namespace dsa::cuda::indexer_mma {
@@ -21,190 +21,181 @@ __device__ inline float max_nan(float a, float b) {
   return y;
 }
 
-// One warp's queries, and the scores that it makes of them.
+// One warp's 32 keys against the tokens of a run.
 template <class T, int kSteps>
-class WarpScorer {
+class WarpTile {
  public:
-  __device__ WarpScorer(const ScoreCall& call, const Shape& shape, Shared<kSteps>& shared)
-      : call_(call),
-        shape_(shape),
-        sh_(shared),
-        lane_(threadIdx.x % 32),
-        columns_(shape),
-        sums_(shared.sums[threadIdx.x / 32]) {}
-
-  // Takes the queries of a unit, by way of this warp's share of the tiles' memory.
-  __device__ void load(const Unit& unit) {
-    constexpr int32_t kBytes = sizeof(sh_.tile) / kWarps;
-    constexpr int32_t kRows = kBytes / (kSteps * 32);
-    char* const memory = &sh_.tile[0][0] + threadIdx.x / 32 * kBytes;
-    const uint32_t base = shared_address(memory);
-    const QueryLoader<T, kSteps> loader(call_, shape_, columns_, unit);
-    first_ = unit.first;
-#pragma unroll
-    for (int32_t from = 0; from < kColumns; from += kRows) {
-      loader.template to_shared<kRows>(from, memory);
-      __syncwarp();
-#pragma unroll
-      for (int32_t n = 0; n < kRows / 8; ++n) {
-#pragma unroll
-        for (int32_t k = 0; k < kSteps; k += 2) {
-          uint32_t b[4];
-          load_matrices(b, base + cell_offset<kSteps>(n * 8 + lane_ % 8, 2 * k + lane_ / 8));
-          b_[from / 8 + n][k][0] = b[0];
-          b_[from / 8 + n][k][1] = b[1];
-          b_[from / 8 + n][k + 1][0] = b[2];
-          b_[from / 8 + n][k + 1][1] = b[3];
-        }
-      }
-      __syncwarp();
-    }
-#pragma unroll
-    for (int32_t n = 0; n < 8; ++n) {
-      w_[n][0] = loader.weight(n * 8 + lane_ % 4 * 2);
-      w_[n][1] = loader.weight(n * 8 + lane_ % 4 * 2 + 1);
-    }
+  __device__ WarpTile(const ScoreCall& call, const Shape& shape, const Shared<kSteps>& shared,
+                      int64_t first_row)
+      : call_(call), shape_(shape), sh_(shared), first_row_(first_row) {
+    const int32_t lane = threadIdx.x % 32;
+    operands_ = reinterpret_cast<const uint4*>(sh_.operands) + lane;
+    weights_ = sh_.weights + lane / 4;
+    floor_ = call.p.relu ? 0.0f : -INFINITY;
   }
 
-  // The keys that this warp's tokens see of a run.
-  __device__ void take_run(const UnitRun& run) {
-    low_ = max(run.low, columns_.slot);
-    high_ = min(run.high, columns_.slot + shape_.tokens);
-    begin_ = UINT32_MAX;
-    end_ = 0;
-    for (int32_t i = low_; i < high_; ++i) {
-      if (sh_.rows[i].begin >= sh_.rows[i].end) continue;
-      begin_ = min(begin_, static_cast<uint32_t>(sh_.rows[i].begin));
-      end_ = max(end_, static_cast<uint32_t>(sh_.rows[i].end));
-    }
-  }
-
-  // Tile `tile` of keys, which starts at key `first`: this warp's share of its blocks of 16 keys.
-  __device__ void score(int32_t tile, uint32_t first) {
-    const int32_t share = kKeys / 16 * shape_.token_warps / kWarps;
-    const int32_t from = columns_.key_part * share;
-#pragma unroll 1
-    for (int32_t m = from; m < from + share; m += shape_.sum_blocks) {
-#pragma unroll 1
-      for (int32_t i = 0; i < shape_.sum_blocks; ++i) {
-        const uint32_t s = first + static_cast<uint32_t>(m + i) * 16;
-        if (s >= end_ || s + 16 <= begin_) continue;
-        float acc[8][4] = {};
-        multiply(tile, m + i, acc);
-        add_heads(i, acc);
-      }
-      if (shape_.halves == 2) {
-        asm volatile("bar.sync %0, 64;" ::"r"(1 + threadIdx.x / 64) : "memory");
-        if (columns_.first_head > 0) continue;
-      }
-      __syncwarp();
-      write_sums(tile, m, first);
-      __syncwarp();
+  __device__ void score(const UnitRun& run, int64_t first, int64_t end) {
+    first_ = static_cast<uint32_t>(first);
+    run_ = &run;
+    keys_.load(call_, shape_, run.request, first, end);
+    switch (shape_.heads) {
+      case 4:
+        score_by_fours(run);
+        break;
+      case 8:
+        score_by_eights(run);
+        break;
+      default:
+        score_by_sixteens(run);
     }
   }
 
  private:
-  __device__ void multiply(int32_t tile, int32_t m, float (&acc)[8][4]) const {
-    const uint32_t base = shared_address(sh_.tile[tile & 1]);
-    const int32_t row = m * 16 + lane_ % 16, cell = lane_ / 16;
-    uint32_t a[2][4];
-    load_matrices(a[0], base + cell_offset<kSteps>(row, cell));
+  // Of each eight keys the lane has keys 2c and 2c + 1: products [8 keys][mma's registers], and one
+  // token's sums, 2 n + j of key 8 n + 2 c + j.
+  using Products = float[4][4];
+  using Sums = float[8];
+
+  __device__ bool sees(int32_t slot) const {
+    const UnitRow& row = sh_.rows[slot];
+    return first_ < static_cast<uint32_t>(row.end) &&
+           first_ + kKeys > static_cast<uint32_t>(row.begin);
+  }
+
+  __device__ void score_by_sixteens(const UnitRun& run) {
+#pragma unroll 1
+    for (int32_t slot = run.low; slot < run.high; ++slot) {
+      if (!sees(slot)) continue;
+      Sums sum = {};
+      const int32_t from = slot * shape_.heads;
+#pragma unroll 1
+      for (int32_t column = from; column < from + shape_.heads; column += kColumnsAtOnce) {
+        Products dot = {};
+        multiply(column, dot);
+        add_heads(column, 0, dot, sum);
+        add_heads(column, 1, dot, sum);
+      }
+      write(slot, sum_of_lanes(sum));
+    }
+  }
+
+  // Two tokens at once; those outside the run are not written.
+  __device__ void score_by_eights(const UnitRun& run) {
+#pragma unroll 1
+    for (int32_t slot = run.low & ~1; slot < run.high; slot += 2) {
+      if (!sees(slot) && !sees(slot + 1)) continue;
+      Products dot = {};
+      multiply(slot * 8, dot);
+#pragma unroll
+      for (int32_t half = 0; half < 2; ++half) {
+        Sums sum = {};
+        add_heads(slot * 8, half, dot, sum);
+        write(slot + half, sum_of_lanes(sum));
+      }
+    }
+  }
+
+  // Four tokens at once: of each eight columns lanes g < 4 have one token's heads, the others the
+  // next one's.
+  __device__ void score_by_fours(const UnitRun& run) {
+    const bool upper = threadIdx.x & 16;
+#pragma unroll 1
+    for (int32_t slot = run.low & ~3; slot < run.high; slot += 4) {
+      if (!sees(slot) && !sees(slot + 1) && !sees(slot + 2) && !sees(slot + 3)) continue;
+      Products dot = {};
+      multiply(slot * 4, dot);
+#pragma unroll
+      for (int32_t half = 0; half < 2; ++half) {
+        Sums sum = {};
+        add_heads(slot * 4, half, dot, sum);
+        float by_two[4], by_one[2];
+        share<2>(sum, sum + 2, 8, by_two);
+        share<2>(sum + 4, sum + 6, 8, by_two + 2);
+        share<1>(by_two, by_two + 1, 4, by_one);
+        share<1>(by_two + 2, by_two + 3, 4, by_one + 1);
+        // Of this lane's own key, for its token and for the other lanes'.
+        const float mine = upper ? by_one[1] : by_one[0];
+        const float other = __shfl_xor_sync(~0u, upper ? by_one[0] : by_one[1], 16);
+        write(slot + 2 * half, upper ? other : mine);
+        write(slot + 2 * half + 1, upper ? mine : other);
+      }
+    }
+  }
+
+  // Columns [column, column + 16) times the keys.
+  __device__ void multiply(int32_t column, Products& dot) const {
+    const uint4* const at = operands_ + column / 16 * (kSteps * 32);
 #pragma unroll
     for (int32_t k = 0; k < kSteps; ++k) {
-      if (k + 1 < kSteps) {
-        load_matrices(a[(k + 1) & 1], base + cell_offset<kSteps>(row, 2 * (k + 1) + cell));
-      }
+      const uint4 x = at[k * 32];
+      const uint32_t a[4] = {x.x, x.y, x.z, x.w};
 #pragma unroll
-      for (int32_t n = 0; n < 8; ++n) mma_16x8x16<T>(acc[n], a[k & 1], b_[n][k][0], b_[n][k][1]);
+      for (int32_t n = 0; n < 4; ++n) mma_16x8x16<T>(dot[n], a, keys_.b[n][k][0], keys_.b[n][k][1]);
     }
   }
 
-  // Adds a lane's two heads of column tile n to the sums of keys g and g + 8.
-  __device__ void add_tile(int32_t n, float floor, const float (&acc)[8][4],
-                           float (&sum)[2]) const {
+  // Adds this lane's head of the first or second half of 16 columns.
+  __device__ void add_heads(int32_t column, int32_t half, const Products& dot, Sums& sum) const {
+    const float w = weights_[column + half * 8];
 #pragma unroll
-    for (int32_t j = 0; j < 2; ++j) {
-      sum[0] = fmaf(w_[n][j], max_nan(acc[n][j], floor), sum[0]);
-      sum[1] = fmaf(w_[n][j], max_nan(acc[n][2 + j], floor), sum[1]);
-    }
-  }
-  __device__ static void add_lanes(int32_t distance, float (&sum)[2]) {
-    sum[0] += __shfl_xor_sync(~0u, sum[0], distance);
-    sum[1] += __shfl_xor_sync(~0u, sum[1], distance);
-  }
-
-  // Sums of the heads of all tokens, for block i of those that wait.
-  __device__ void add_heads(int32_t i, const float (&acc)[8][4]) const {
-    const float floor = call_.p.relu ? 0.0f : -INFINITY;
-    const int32_t c = lane_ % 4;
-    float* to = sums_ + i * 16 + lane_ / 4 + c % 2 * 8;  // of key g or g + 8
-    float sum[2] = {0, 0};
-    if (shape_.ends == 0x80) {  // one token: without the branches below
+    for (int32_t n = 0; n < 4; ++n) {
 #pragma unroll
-      for (int32_t n = 0; n < 8; ++n) add_tile(n, floor, acc, sum);
-      add_lanes(1, sum);
-      add_lanes(2, sum);
-      if (c < 2) *to = c == 0 ? sum[0] : sum[1];
-      return;
-    }
-    const int32_t keys = 16 * shape_.sum_blocks;  // a token's row
-    const bool four = shape_.heads == 4;          // then two tokens end with a tile
-    const bool writes = c < 2 || four;
-    if (four) to += c / 2 * keys;
-#pragma unroll
-    for (int32_t n = 0; n < 8; ++n) {
-      add_tile(n, floor, acc, sum);
-      if (shape_.ends >> n & 1) {
-        add_lanes(1, sum);
-        if (!four) add_lanes(2, sum);
-        if (writes) *to = c % 2 == 0 ? sum[0] : sum[1];
-        to += four ? 2 * keys : keys;
-        sum[0] = sum[1] = 0;
+      for (int32_t j = 0; j < 2; ++j) {
+        float& x = sum[2 * n + j];
+        x = fmaf(w, max_nan(dot[n][half * 2 + j], floor_), x);
       }
     }
   }
 
-  // Scores of the blocks [m, m + sum_blocks) from the sums that wait.
-  __device__ void write_sums(int32_t tile, int32_t m, uint32_t first) const {
-    const int32_t keys = 16 * shape_.sum_blocks, stage = tile % kScaleStages;
-    const int32_t count = shape_.tokens * keys;
-#pragma unroll 4
-    for (int32_t i = lane_; i < count; i += 32) {
-      const int32_t slot = columns_.slot + i / keys, in_tile = m * 16 + i % keys;
-      const UnitRow& row = sh_.rows[slot];
-      const uint32_t s = first + static_cast<uint32_t>(in_tile);
-      float sum = sums_[i];
-      if (shape_.halves == 2) sum += sums_[i + kSums];
-      sum *= sh_.scale[stage][in_tile];
-      const bool placed = sh_.placed[stage][in_tile];
-      if (slot >= low_ && slot < high_ && s >= static_cast<uint32_t>(row.begin) &&
-          s < static_cast<uint32_t>(row.end)) {
-        write_score(call_, row, first_ + slot, static_cast<int32_t>(s), placed, sum);
-      }
+  // Lanes `distance` apart add what they have and share it out: the lower one keeps `first`.
+  template <int kCount>
+  __device__ static void share(const float* first, const float* second, int32_t distance,
+                               float* out) {
+    const bool upper = threadIdx.x & distance;
+#pragma unroll
+    for (int32_t i = 0; i < kCount; ++i) {
+      const float given = upper ? first[i] : second[i], kept = upper ? second[i] : first[i];
+      out[i] = kept + __shfl_xor_sync(~0u, given, distance);
     }
+  }
+
+  // Of the eight lanes with the same keys each gets one key's sum: KeyFragments::own_key.
+  __device__ static float sum_of_lanes(const Sums& sum) {
+    float by_four[4], by_two[2], by_one[1];
+    share<4>(sum, sum + 4, 16, by_four);
+    share<2>(by_four, by_four + 2, 8, by_two);
+    share<1>(by_two, by_two + 1, 4, by_one);
+    return by_one[0];
+  }
+
+  // This lane's key of the tile for token `slot`.
+  __device__ void write(int32_t slot, float sum) const {
+    if (slot < run_->low || slot >= run_->high) return;
+    const UnitRow& row = sh_.rows[slot];
+    const uint32_t s = first_ + KeyFragments<T, kSteps>::own_key();
+    if (s < static_cast<uint32_t>(row.begin) || s >= static_cast<uint32_t>(row.end)) return;
+    write_score(call_, row, first_row_ + slot, static_cast<int32_t>(s), keys_.placed,
+                sum * keys_.scale);
   }
 
   const ScoreCall& call_;
   const Shape& shape_;
-  Shared<kSteps>& sh_;
-  const int32_t lane_;
-  const WarpColumns columns_;
-  float* const sums_;
-  int64_t first_ = 0;             // row of slot 0
-  int32_t low_ = 0, high_ = 0;    // slots of the run
-  uint32_t begin_ = 0, end_ = 0;  // keys that they see
-  uint32_t b_[8][kSteps][2];
-  float w_[8][2];
+  const Shared<kSteps>& sh_;
+  const int64_t first_row_;  // of slot 0
+  const UnitRun* run_ = nullptr;
+  const uint4* operands_;  // this lane's of column 0
+  const float* weights_;
+  float floor_;         // ReLU's, or none
+  uint32_t first_ = 0;  // key of the tile
+  KeyFragments<T, kSteps> keys_;
 };
 
 template <class T, int kSteps>
 __global__ void __launch_bounds__(kThreads, 1)
     indexer_mma(const __grid_constant__ ScoreCall call, const __grid_constant__ ScoreWork work,
-                const __grid_constant__ Shape shape) {
+                const __grid_constant__ Shape shape, int32_t columns) {
   extern __shared__ __align__(128) char memory[];
-  Shared<kSteps>& shared = *reinterpret_cast<Shared<kSteps>*>(memory);
-  WarpScorer<T, kSteps> scorer(call, shape, shared);
-  KeyTiles<T, kSteps> tiles(call, shape.key_load, shared);
+  const Shared<kSteps> shared(memory, columns);
   for (int64_t item = blockIdx.x; item < work.items(); item += gridDim.x) {
     // Chunks outermost: a causal call's late chunks are empty for early units, and every block
     // gets its share of both.
@@ -213,24 +204,21 @@ __global__ void __launch_bounds__(kThreads, 1)
     __syncthreads();
     load_unit_rows(call, work, unit, shared.rows);
     __syncthreads();
+    WarpTile<T, kSteps> tile(call, shape, shared, unit.first);
     bool loaded = false;
     for (int32_t slot = 0; slot < unit.slots();) {
       const UnitRun run = next_run(shared.rows, slot, unit.slots());
-      scorer.take_run(run);
       const int64_t step = work.chunks * work.chunk_keys;
       for (int64_t at = run.begin + chunk * work.chunk_keys; at < run.end; at += step) {
         if (!loaded) {
-          scorer.load(unit);
+          load_queries<T>(call.p, shape, shared, columns);
           __syncthreads();
           loaded = true;
         }
         const int64_t end = min(at + work.chunk_keys, run.end);
-        const int32_t count = static_cast<int32_t>((end - at + kKeys - 1) / kKeys);
-        tiles.start(run.request, static_cast<uint32_t>(at), static_cast<uint32_t>(end));
-        for (int32_t i = 0; i < count; ++i) {
-          tiles.before(i);
-          scorer.score(i, static_cast<uint32_t>(at) + static_cast<uint32_t>(i) * kKeys);
-          tiles.after();
+#pragma unroll 1
+        for (int64_t s = at + threadIdx.x / 32 * kKeys; s < end; s += kWarps * kKeys) {
+          tile.score(run, s, end);
         }
       }
       slot = run.high;
@@ -239,10 +227,9 @@ __global__ void __launch_bounds__(kThreads, 1)
   }
 }
 
-// Defined in one file for each T: they are the compiler's largest.
+// Instantiated in one file for each T: they are the compiler's largest.
 template <class T>
-cudaError_t enqueue(const ScoreCall& call, const ScoreWork& work, const Shape& shape,
-                    const Run& run);
+cudaError_t enqueue(const ScoreCall& call, const Shape& shape, const Run& run);
 template <class T>
 cudaError_t load();
 

@@ -3,8 +3,7 @@
 
 namespace dsa::cuda::indexer_mma {
 
-template cudaError_t enqueue<__nv_bfloat16>(const ScoreCall&, const ScoreWork&, const Shape&,
-                                            const Run&);
+template cudaError_t enqueue<__nv_bfloat16>(const ScoreCall&, const Shape&, const Run&);
 template cudaError_t load<__nv_bfloat16>();
 
 }  // namespace dsa::cuda::indexer_mma

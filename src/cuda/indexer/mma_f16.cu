@@ -3,7 +3,7 @@
 
 namespace dsa::cuda::indexer_mma {
 
-template cudaError_t enqueue<__half>(const ScoreCall&, const ScoreWork&, const Shape&, const Run&);
+template cudaError_t enqueue<__half>(const ScoreCall&, const Shape&, const Run&);
 template cudaError_t load<__half>();
 
 }  // namespace dsa::cuda::indexer_mma

@@ -4,13 +4,16 @@
 
 #include <cuda_bf16.h>
 
+#include "cuda/element.cuh"
 #include "cuda/indexer/work.h"
 
 namespace dsa::cuda {
 
-// One row of a unit, in shared memory.
+// One row of a unit, in shared memory: resolved once, since a row's address takes a division where
+// the caller's tensors are [B, T/B, ...].
 struct UnitRow {
   char* scores;  // where key 0 of the row would be
+  const char *q, *w, *q_scale;
   int32_t request, begin, end;
 };
 
@@ -29,6 +32,11 @@ struct Unit {
   __device__ int32_t slots() const { return static_cast<int32_t>(high - first); }
 };
 
+// RowTensor::row out of line: its division is long, and a unit needs it four times.
+__device__ __noinline__ inline char* row_of(const RowTensor& tensor, int64_t t) {
+  return tensor.row(t);
+}
+
 // Fills rows[0, unit_rows): each thread its share. A slot without a row sees nothing.
 __device__ inline void load_unit_rows(const ScoreCall& call, const ScoreWork& work,
                                       const Unit& unit, UnitRow* rows) {
@@ -36,12 +44,19 @@ __device__ inline void load_unit_rows(const ScoreCall& call, const ScoreWork& wo
   for (int32_t i = threadIdx.x; i < work.unit_rows; i += blockDim.x) {
     const int64_t t = unit.first + i;
     if (t < unit.low || t >= unit.high) {
-      rows[i] = {nullptr, -1, 0, 0};
+      rows[i] = {nullptr, nullptr, nullptr, nullptr, -1, 0, 0};
       continue;
     }
-    const RowSpan span = call.p.rows.span(t);
+    const IndexerParams& p = call.p;
+    const RowSpan span = p.rows.span(t);
     const int64_t start = call.column(span, 0) * scores.stride[0] * scores.bytes;
-    rows[i] = {scores.row(t) + start, span.request, span.begin, span.end};
+    rows[i] = {row_of(scores, t) + start,
+               row_of(p.q, t),
+               row_of(p.w, t),
+               row_of(p.q_scale, t),
+               span.request,
+               span.begin,
+               span.end};
   }
 }
 
@@ -81,14 +96,27 @@ __device__ inline void put_score(const ScoreCall& call, char* at, float score) {
   }
 }
 
+// What multiplies the query's head; 1 where no scale is given.
+__device__ inline float query_scale(const IndexerParams& p, const UnitRow& row, int32_t head) {
+  if (!p.q_scale.given()) return 1;
+  return reinterpret_cast<const float*>(row.q_scale)[head * p.q_scale.stride[0]];
+}
+
+// The head's weight; 1 where none is given.
+__device__ inline float weight(const IndexerParams& p, const UnitRow& row, int32_t head) {
+  return p.w.given() ? load_element(row.w, p.w.dtype, head * p.w.stride[0]) : 1.0f;
+}
+
+// Rows::hidden out of line, to keep the loops that write scores small: few calls have a mask.
+__device__ __noinline__ inline bool masked(const Rows& rows, const UnitRow& row, int64_t t,
+                                           int32_t s) {
+  return rows.hidden(t, {row.request, row.begin, row.end}, s);
+}
+
 // Writes the score of key s, which the row's span holds. `placed`: the block table knows the key.
 __device__ inline void write_score(const ScoreCall& call, const UnitRow& row, int64_t t, int32_t s,
                                    bool placed, float score) {
-  bool hidden = !placed;
-  if (call.p.rows.mask.given()) {
-    hidden = hidden || call.p.rows.hidden(t, {row.request, row.begin, row.end}, s);
-  }
-  if (hidden) {
+  if (!placed || (call.p.rows.mask.given() && masked(call.p.rows, row, t, s))) {
     if (call.keep_hidden) return;
     score = call.hidden;
   }
@@ -107,7 +135,7 @@ __device__ inline void fill_unit(const ScoreCall& call, const ScoreWork& work, c
     const UnitRow& row = rows[t - unit.first];
     const RowSpan span{row.request, row.begin, row.end};
     const int64_t begin = call.column(span, row.begin), end = call.column(span, row.end);
-    char* const out = scores.row(t);
+    char* const out = row_of(scores, t);
     for (int64_t j = low + threadIdx.x % 32; j < high; j += 32) {
       if (j < begin || j >= end) put_score(call, out + j * step, -INFINITY);
     }

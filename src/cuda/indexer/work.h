@@ -44,23 +44,31 @@ inline int64_t rows_together(const ScoreCall& call) {
   return std::max<int64_t>(1, std::min(per, call.row_count));
 }
 
-// `tile` keys are scored at once; `most_tiles`: of a chunk.
-inline ScoreWork divide_work(const ScoreCall& call, int32_t unit_rows, int32_t tile,
-                             int32_t most_tiles, int32_t blocks) {
+// What a block of a kernel takes.
+struct BlockShape {
+  int32_t unit_rows;
+  int32_t tile;        // keys scored at once
+  int32_t together;    // tiles scored side by side
+  int32_t most_tiles;  // of a chunk; a multiple of `together`
+};
+
+inline ScoreWork divide_work(const ScoreCall& call, const BlockShape& shape, int32_t blocks) {
   const RowGroups g = row_groups(call);
   ScoreWork work;
   work.group_base = g.base;
   work.group_rows = g.rows;
-  work.unit_rows = unit_rows;
-  work.group_units = (g.rows + unit_rows - 1) / unit_rows;
+  work.unit_rows = shape.unit_rows;
+  work.group_units = (g.rows + shape.unit_rows - 1) / shape.unit_rows;
   work.units = g.groups * work.group_units;
-  const int64_t tiles = std::max<int64_t>(1, (call.p.rows.max_length() + tile - 1) / tile);
-  // Whole waves of blocks: as few as chunks of `most_tiles` allow.
-  const int64_t all = tiles * work.units;
-  const int64_t waves = (all + int64_t{blocks} * most_tiles - 1) / (int64_t{blocks} * most_tiles);
-  const int64_t chunk =
-      std::clamp<int64_t>((all + blocks * waves - 1) / (blocks * waves), 1, tiles);
-  work.chunk_keys = static_cast<int32_t>(chunk * tile);
+  const int64_t tiles =
+      std::max<int64_t>(1, (call.p.rows.max_length() + shape.tile - 1) / shape.tile);
+  // Whole waves of blocks: as few as chunks of most_tiles allow.
+  const int64_t all = tiles * work.units, most = int64_t{blocks} * shape.most_tiles;
+  const int64_t waves = (all + most - 1) / most;
+  int64_t chunk = std::clamp<int64_t>((all + blocks * waves - 1) / (blocks * waves), 1, tiles);
+  if (chunk > shape.together)
+    chunk = (chunk + shape.together - 1) / shape.together * shape.together;
+  work.chunk_keys = static_cast<int32_t>(chunk * shape.tile);
   work.chunks = (tiles + chunk - 1) / chunk;
   const int64_t columns = call.fill ? call.p.scores.extent[0] : 0;
   work.fill_columns = ((columns + work.chunks - 1) / work.chunks + 31) / 32 * 32;

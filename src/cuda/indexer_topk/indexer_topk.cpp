@@ -1,0 +1,130 @@
+// dsa_indexer_topk: rows in chunks whose scores stay in the L2 cache; a chunk is scored by a family
+// of indexer kernels and selected by the kernels of dsa_topk.
+#include "cuda/indexer_topk/indexer_topk.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "cuda/indexer/indexer.h"
+#include "cuda/kernel.h"
+#include "cuda/topk/topk.h"
+
+namespace dsa::cuda {
+namespace {
+
+// Scores of a chunk: half of the 50 MiB L2 of an H100, since the keys want to stay there too.
+constexpr uint64_t kScoreBytes = uint64_t{24} << 20;
+// The longest row whose scores and selection still fit into the 64 MiB that the call may take.
+constexpr uint64_t kMostRowBytes = uint64_t{44} << 20;
+
+constexpr uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
+
+// Bytes of a row of scores; rows start where the widest loads may.
+uint64_t row_bytes(const IndexerParams& p) {
+  return round_up(static_cast<uint64_t>(std::max<int64_t>(p.rows.max_length(), 1)) * sizeof(float),
+                  256);
+}
+
+int64_t chunk_rows(const IndexerParams& p) {
+  const int64_t fit = static_cast<int64_t>(kScoreBytes / row_bytes(p));
+  // Whole units of the indexers, which take up to 16 rows of 4 heads by 8 warps.
+  const int64_t whole = fit >= 128 ? fit / 128 * 128 : fit >= 8 ? fit / 8 * 8 : fit;
+  return std::clamp<int64_t>(whole, 1, std::max<int64_t>(p.rows.count, 1));
+}
+
+uint64_t score_bytes(const IndexerParams& p) {
+  const uint64_t row = row_bytes(p);
+  const uint64_t rows = static_cast<uint64_t>(std::max<int64_t>(p.rows.count, 1));
+  if (rows > kScoreBytes / row) return std::max(kScoreBytes, row);
+  return rows * row;
+}
+
+// A row of the score buffer starts with the row's first visible key, and the mask has been applied:
+// the same visible keys, said without the mask's columns.
+Rows rows_of_buffer(const Rows& rows) {
+  Rows out = rows;
+  if (rows.mask.given() && !rows.columns_from_begin) {
+    out.key_limit = std::min(out.key_limit, out.columns);
+    out.columns = -1;
+  }
+  out.columns_from_begin = true;
+  out.mask = {};
+  return out;
+}
+
+// The score buffer as a tensor of which rows [first_row, ...) are there.
+RowTensor score_view(const IndexerParams& p, int64_t first_row, char* buffer) {
+  const int64_t row = static_cast<int64_t>(row_bytes(p));
+  RowTensor view;
+  view.data = reinterpret_cast<char*>(reinterpret_cast<intptr_t>(buffer) - first_row * row);
+  view.dtype = DSA_F32;
+  view.bytes = sizeof(float);
+  view.row_stride = row;
+  view.extent[0] = p.rows.max_length();
+  view.stride[0] = 1;
+  return view;
+}
+
+TopkParams selection(const IndexerTopkParams& p, const RowTensor& scores) {
+  TopkParams out;
+  out.rows = rows_of_buffer(p.indexer.rows);
+  out.scores = scores;
+  out.select = p.select;
+  return out;
+}
+
+template <const IndexerFamily& family>
+const char* refuse(const IndexerTopkParams& p) {
+  if (row_bytes(p.indexer) > kMostRowBytes) return "rows of more than 11.5 million keys";
+  return family.refuse(p.indexer);
+}
+
+template <const IndexerFamily& family>
+uint64_t workspace(const IndexerTopkParams& p, int32_t multiprocessors) {
+  const TopkParams select = selection(p, score_view(p.indexer, 0, nullptr));
+  return round_up(score_bytes(p.indexer), 256) +
+         topk_workspace(select, p.indexer.rows.count, multiprocessors);
+}
+
+template <const IndexerFamily& family>
+cudaError_t launch(const IndexerTopkParams& p, const Run& run) {
+  ScoreCall score;
+  score.p = p.indexer;
+  score.from_begin = true;
+  score.fill = false;
+  score.hidden = NAN;
+  Run select_run = run;
+  select_run.workspace = run.workspace + round_up(score_bytes(p.indexer), 256);
+  const int64_t rows = p.indexer.rows.count, most = chunk_rows(p.indexer);
+  for (int64_t first = 0; first < rows; first += most) {
+    const int64_t count = std::min(most, rows - first);
+    score.first_row = first;
+    score.row_count = count;
+    score.p.scores = score_view(p.indexer, first, run.workspace);
+    cudaError_t error = family.enqueue(score, run);
+    if (error != cudaSuccess) return error;
+    error = enqueue_topk(selection(p, score.p.scores), first, count, select_run);
+    if (error != cudaSuccess) return error;
+  }
+  return cudaSuccess;
+}
+
+template <const IndexerFamily& family>
+cudaError_t load() {
+  const cudaError_t error = family.load();
+  return error == cudaSuccess ? load_topk() : error;
+}
+
+template <const IndexerFamily& family>
+constexpr Kernel kernel_of(const char* name, const char* family_name, int32_t min_capability,
+                           int32_t max_capability = 0) {
+  return make_kernel<IndexerTopkParams, refuse<family>, workspace<family>, launch<family>,
+                     load<family>>(name, family_name, min_capability, max_capability);
+}
+
+}  // namespace
+
+constinit const Kernel kIndexerTopkSm80 =
+    kernel_of<kIndexerFamilySm80>("cuda.indexer_topk.sm80", "sm80", 80);
+
+}  // namespace dsa::cuda

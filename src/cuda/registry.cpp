@@ -10,6 +10,7 @@ namespace dsa::cuda {
 namespace {
 
 const Kernel* const kKernels[] = {
+    &kIndexerSm90,
     &kIndexerSm80,
     &kTopkWarp,
     &kTopkRegisters,

@@ -1,0 +1,86 @@
+// dsa_indexer on Hopper: which calls, which form of the kernel, the launch.
+#include "cuda/indexer/sm90.h"
+#include "cuda/indexer/sm90_variants.h"
+#include "cuda/kernel.h"
+
+namespace dsa::cuda {
+namespace {
+
+using sm90::Variant;
+using sm90::Variants;
+
+constexpr int32_t kMaxHeads = 128;
+constexpr int32_t kMaxDim = 128;
+
+const char* refuse(const IndexerParams& p) {
+  const bool e4m3 = p.q.dtype == DSA_F8_E4M3FN && p.keys.values.dtype == DSA_F8_E4M3FN;
+  const bool bf16 = p.q.dtype == DSA_BF16 && p.keys.values.dtype == DSA_BF16;
+  if (!e4m3 && !bf16) return "wgmma takes e4m3 q with e4m3 keys, bf16 q with bf16 keys";
+  if (p.heads > kMaxHeads) return "Hi is above 128";
+  if (p.dim > kMaxDim) return "Di is above 128";
+  return nullptr;
+}
+
+bool chunks_align(const void* data, int64_t row_bytes) {
+  return reinterpret_cast<uintptr_t>(data) % 16 == 0 && row_bytes % 16 == 0;
+}
+
+bool keys_aligned(const IndexerParams& p) {
+  const KeyTensor& k = p.keys.values;
+  return k.element_stride == 1 && chunks_align(k.data, int64_t{p.dim} * element_bytes(k.dtype)) &&
+         k.inner_stride % 16 == 0 && k.outer_stride % 16 == 0;
+}
+
+bool q_aligned(const IndexerParams& p) {
+  const RowTensor& q = p.q;
+  return q.stride[1] == 1 && chunks_align(q.data, int64_t{p.dim} * q.bytes) &&
+         q.stride[0] * q.bytes % 16 == 0 && q.row_stride % 16 == 0 && q.outer_stride % 16 == 0;
+}
+
+// The first form with room for Hi and for the rows that can share keys, else the widest one.
+const Variant& choose(const IndexerParams& p) {
+  const Variants all = p.q.dtype == DSA_BF16 ? sm90::bf16_variants() : sm90::e4m3_variants();
+  const Rows& rows = p.rows;
+  int64_t together = rows.count;
+  if (p.axis.layout != DSA_LAYOUT_ROWS) {
+    together =
+        rows.row_request.given() ? (rows.count + rows.batch - 1) / rows.batch : rows.per_request;
+  }
+  const Variant* chosen = nullptr;
+  for (const Variant* v = all.data; v < all.data + all.size; ++v) {
+    if (v->heads < p.heads || (chosen && v->heads > chosen->heads)) continue;
+    chosen = v;
+    if (v->columns / v->heads >= together) break;
+  }
+  return *chosen;
+}
+
+uint64_t workspace(const IndexerParams&, int32_t) { return 0; }
+
+cudaError_t launch(const IndexerParams& p, const Run& run) {
+  if (p.rows.count == 0 || p.scores.extent[0] == 0) return cudaSuccess;
+  const Variant& v = choose(p);
+  const LaunchShape shape = {.grid = static_cast<uint32_t>(run.device->multiprocessors),
+                             .block = sm90::kThreads,
+                             .shared_bytes = v.shared_bytes};
+  return launch_function(v.function, shape, stream_of(run),
+                         sm90::ScoreParams{p, q_aligned(p), keys_aligned(p)});
+}
+
+cudaError_t load() {
+  for (const Variants& list : {sm90::e4m3_variants(), sm90::bf16_variants()}) {
+    for (int32_t i = 0; i < list.size; ++i) {
+      const Variant& v = list.data[i];
+      const cudaError_t error = load_function(v.function, v.shared_bytes);
+      if (error != cudaSuccess) return error;
+    }
+  }
+  return cudaSuccess;
+}
+
+}  // namespace
+
+constinit const Kernel kIndexerSm90 = make_kernel<IndexerParams, refuse, workspace, launch, load>(
+    "cuda.indexer.sm90", "sm90", 90, 90);
+
+}  // namespace dsa::cuda

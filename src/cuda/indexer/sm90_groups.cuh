@@ -1,0 +1,168 @@
+// How the Hopper indexer divides a call: groups of query rows that are multiplied together, the
+// tiles of keys that a group sees, and each block's equal share of all tiles. Lengths live on the
+// device, so every block adds them up for itself: no metadata pass, and a captured graph follows
+// new lengths.
+#pragma once
+
+#include "core/params.h"
+
+namespace dsa::cuda::sm90 {
+
+inline constexpr int32_t kTileKeys = 128;
+
+// Query rows [t, t + rows) of one request whose spans overlap, and the keys that any of them sees.
+struct Group {
+  int64_t t = 0;
+  int32_t rows = 0;
+  int32_t request = 0;
+  int32_t begin = 0;
+  int32_t end = 0;
+
+  __device__ int32_t first_tile() const { return begin / kTileKeys; }
+  __device__ int32_t tiles() const {
+    return begin < end ? (end + kTileKeys - 1) / kTileKeys - first_tile() : 0;
+  }
+};
+
+// Rows in blocks of at most kTokens, none of which crosses a request where the host knows requests.
+template <int kTokens>
+struct RowBlocks {
+  const Rows& rows;
+  bool by_request;  // the keys of requests differ
+  bool known;       // and the host knows which rows are whose
+  int64_t in_request;
+
+  __device__ RowBlocks(const IndexerParams& p)
+      : rows(p.rows), by_request(p.axis.layout != DSA_LAYOUT_ROWS && p.rows.batch > 1) {
+    known = by_request && !rows.row_request.given();
+    in_request = known ? (rows.per_request + kTokens - 1) / kTokens : 0;
+  }
+
+  __device__ int64_t count() const {
+    return known ? rows.batch * in_request : (rows.count + kTokens - 1) / kTokens;
+  }
+  // Rows [t, end) of a block.
+  __device__ void bounds(int64_t block, int64_t& t, int64_t& end) const {
+    t = known ? block / in_request * rows.per_request + block % in_request * kTokens
+              : block * kTokens;
+    const int64_t last = known ? (block / in_request + 1) * rows.per_request : rows.count;
+    end = t + kTokens < last ? t + kTokens : last;
+  }
+  // The group that starts at row t of a block that ends at `end`.
+  __device__ Group group(int64_t t, int64_t end) const {
+    Group g;
+    g.t = t;
+    for (; t < end; ++t) {
+      const RowSpan span = rows.span(t);
+      const bool first = t == g.t;
+      if (!first && by_request && span.request != g.request) break;
+      if (first) g.request = span.request;
+      if (span.begin < span.end) {
+        if (g.begin < g.end && (span.begin >= g.end || span.end <= g.begin)) break;
+        const bool empty = g.begin >= g.end;
+        g.begin = empty || span.begin < g.begin ? span.begin : g.begin;
+        g.end = empty || span.end > g.end ? span.end : g.end;
+      }
+      ++g.rows;
+    }
+    return g;
+  }
+  __device__ int64_t tiles(int64_t block) const {
+    int64_t t, end, sum = 0;
+    for (bounds(block, t, end); t < end;) {
+      const Group g = group(t, end);
+      sum += g.tiles();
+      t += g.rows;
+    }
+    return sum;
+  }
+};
+
+// Where a block of the grid starts, and how many tiles are its own.
+struct Share {
+  int64_t block;  // of rows
+  int64_t skip;   // tiles of that block of rows that are others'
+  int64_t count;
+};
+
+// Called by all kThreads threads; `sums` [kThreads / 32], `share`: shared memory.
+template <int kTokens, int kThreads>
+__device__ void find_share(const RowBlocks<kTokens>& blocks, int64_t* sums, Share* share) {
+  constexpr int32_t kWarps = kThreads / 32;
+  const int64_t count = blocks.count();
+  const int64_t begin = count * threadIdx.x / kThreads;
+  const int64_t end = count * (threadIdx.x + 1) / kThreads;
+  int64_t own = 0;
+  for (int64_t i = begin; i < end; ++i) own += blocks.tiles(i);
+
+  const int32_t lane = threadIdx.x % 32;
+  int64_t upto = own;  // of the threads of this warp up to this one
+  for (int32_t step = 1; step < 32; step *= 2) {
+    const int64_t before = __shfl_up_sync(~0u, upto, step);
+    if (lane >= step) upto += before;
+  }
+  if (lane == 31) sums[threadIdx.x / 32] = upto;
+  if (threadIdx.x == 0) *share = {0, 0, 0};
+  __syncthreads();
+  int64_t before = upto - own;
+  int64_t all = 0;
+  for (int32_t w = 0; w < kWarps; ++w) {
+    if (w < static_cast<int32_t>(threadIdx.x / 32)) before += sums[w];
+    all += sums[w];
+  }
+  const int64_t from = all * blockIdx.x / gridDim.x;
+  const int64_t to = all * (blockIdx.x + 1) / gridDim.x;
+  if (from < to && from >= before && from < before + own) {
+    int64_t block = begin;
+    for (int64_t n; from >= before + (n = blocks.tiles(block)); ++block) before += n;
+    *share = {block, from - before, to - from};
+  }
+  __syncthreads();
+}
+
+// Walks the tiles of a share in order: while (walk.find()) { look; walk.pass(...); }.
+template <int kTokens>
+class TileWalk {
+ public:
+  __device__ TileWalk(const RowBlocks<kTokens>& blocks, const Share& share)
+      : blocks_(blocks),
+        block_(share.block - 1),
+        left_(share.count),
+        tile_(static_cast<int32_t>(share.skip)) {}
+
+  // Makes the next tile the current one; false when there is none.
+  __device__ bool find() {
+    if (left_ == 0) return false;
+    while (tile_ >= group_.tiles()) {
+      tile_ -= group_.tiles();
+      while (t_ >= end_) blocks_.bounds(++block_, t_, end_);
+      group_ = blocks_.group(t_, end_);
+      t_ += group_.rows;
+      starts_group_ = true;
+    }
+    return true;
+  }
+  __device__ const Group& group() const { return group_; }
+  __device__ int32_t first_key() const { return (group_.first_tile() + tile_) * kTileKeys; }
+  __device__ bool starts_group() const { return starts_group_; }
+
+  __device__ void pass_tile() { pass(1); }
+  __device__ void pass_group() { pass(group_.tiles() - tile_); }
+
+ private:
+  __device__ void pass(int32_t tiles) {
+    tile_ += tiles;
+    left_ -= tiles < left_ ? tiles : left_;
+    starts_group_ = false;
+  }
+
+  const RowBlocks<kTokens>& blocks_;
+  Group group_;
+  int64_t block_;
+  int64_t left_;
+  int64_t t_ = 0, end_ = 0;
+  int32_t tile_;  // of the group
+  bool starts_group_ = false;
+};
+
+}  // namespace dsa::cuda::sm90

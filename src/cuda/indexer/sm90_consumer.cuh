@@ -35,11 +35,12 @@ __device__ __forceinline__ void multiply(float (&products)[T::kColumns / 2], uin
   }
 }
 
-// A lane's sums [kTokens, 2 keys] over its own heads. `scale`: of the queries, in shared memory.
-template <class T, bool kScaled>
+// A lane's sums [kTokens, 2 keys] over its own heads. kGeneral: with the queries' `scale` (shared
+// memory), and without what heads from Hi on give, which is NaN where a key is not finite.
+template <class T, bool kGeneral>
 __device__ __forceinline__ void sum_heads(const float (&products)[T::kColumns / 2],
                                           const float (&weights)[T::kColumns / 4],
-                                          const float* scale, float least,
+                                          const float* scale, int32_t heads, float least,
                                           float (&sums)[2 * T::kTokens]) {
 #pragma unroll
   for (int32_t token = 0; token < T::kTokens; ++token) {
@@ -49,10 +50,14 @@ __device__ __forceinline__ void sum_heads(const float (&products)[T::kColumns / 
 #pragma unroll
       for (int32_t i = 0; i < 2; ++i) {
         const int32_t j = token * (T::kHeads / 8) + block;
-        const float factor = kScaled ? scale[8 * j + i] : 1.0f;
-        const float x = products[4 * j + i], y = products[4 * j + 2 + i];
-        a = fmaf(max_or_nan(kScaled ? x * factor : x, least), weights[2 * j + i], a);
-        b = fmaf(max_or_nan(kScaled ? y * factor : y, least), weights[2 * j + i], b);
+        float x = products[4 * j + i], y = products[4 * j + 2 + i];
+        if (kGeneral) {
+          const bool given = 8 * block + 2 * static_cast<int32_t>(threadIdx.x % 4) + i < heads;
+          x = given ? x * scale[8 * j + i] : 0.0f;
+          y = given ? y * scale[8 * j + i] : 0.0f;
+        }
+        a = fmaf(max_or_nan(x, least), weights[2 * j + i], a);
+        b = fmaf(max_or_nan(y, least), weights[2 * j + i], b);
       }
     }
     sums[2 * token] = a;
@@ -184,10 +189,10 @@ __device__ __forceinline__ void consume(const ScoreParams& s, typename T::Shared
 
     const typename T::Queries& q = shared.query[query.i];
     float sums[2 * T::kTokens];
-    if (p.q_scale.given()) {
-      sum_heads<T, true>(products, weights, q.scale + 2 * (lane % 4), least, sums);
+    if (p.q_scale.given() || p.heads != T::kHeads) {
+      sum_heads<T, true>(products, weights, q.scale + 2 * (lane % 4), p.heads, least, sums);
     } else {
-      sum_heads<T, false>(products, weights, nullptr, least, sums);
+      sum_heads<T, false>(products, weights, nullptr, p.heads, least, sums);
     }
     add_quad<T>(sums, lane);
     store_scores<T>(p, q, tile, sums, lane);

@@ -2,6 +2,7 @@
 #include "cuda/indexer/sm90.h"
 #include "cuda/indexer/sm90_variants.h"
 #include "cuda/kernel.h"
+#include "cuda/sm90/tensor_map.h"
 
 namespace dsa::cuda {
 namespace {
@@ -55,6 +56,22 @@ const Variant& choose(const IndexerParams& p) {
   return *chosen;
 }
 
+// Keys for the copy engine. Rows of one box are neighbours: a box does not cross a page.
+int32_t map_keys(const IndexerParams& p, CUtensorMap* map) {
+  const KeyTensor& k = p.keys.values;
+  int64_t rows = sm90::kBoxRows;
+  if (p.axis.layout == DSA_LAYOUT_PAGES) {
+    while (p.axis.inner % rows != 0) rows /= 2;
+  }
+  if (rows < 8) return 0;
+  const sm90::ByteBoxes boxes = {
+      .data = k.data,
+      .extent = {int64_t{p.dim} * element_bytes(k.dtype), p.axis.inner, p.axis.outer},
+      .stride = {k.inner_stride, k.outer_stride},
+      .rows = static_cast<int32_t>(rows)};
+  return sm90::make_tensor_map(boxes, map) ? static_cast<int32_t>(rows) : 0;
+}
+
 uint64_t workspace(const IndexerParams&, int32_t) { return 0; }
 
 cudaError_t launch(const IndexerParams& p, const Run& run) {
@@ -63,8 +80,9 @@ cudaError_t launch(const IndexerParams& p, const Run& run) {
   const LaunchShape shape = {.grid = static_cast<uint32_t>(run.device->multiprocessors),
                              .block = sm90::kThreads,
                              .shared_bytes = v.shared_bytes};
-  return launch_function(v.function, shape, stream_of(run),
-                         sm90::ScoreParams{p, q_aligned(p), keys_aligned(p)});
+  sm90::ScoreParams s = {.p = p, .q_aligned = q_aligned(p), .keys_aligned = keys_aligned(p)};
+  if (s.keys_aligned) s.box_rows = map_keys(p, &s.keys_map);
+  return launch_function(v.function, shape, stream_of(run), s);
 }
 
 cudaError_t load() {

@@ -166,7 +166,8 @@ __device__ __forceinline__ void consume(const ScoreParams& s, typename T::Shared
         weights[2 * j + 1] = pair.y;
       }
     }
-    fence_tensor_reads();
+    // The copy engine's writes need no fence; those of threads do: queries, and keys without boxes.
+    if (s.box_rows == 0 || stage.starts_group) fence_tensor_reads();
     turn_wait(kTurn + own, 256);
     wgmma_fence();
     multiply<T>(products, shared_address(shared.keys[place.i]) + own * 64 * kPanelRowBytes,

@@ -1,7 +1,8 @@
 // The producers of the Hopper indexer: two warps copy keys, one queries, one writes -inf.
 //
-// cp.async and not the copy engine: 16-byte chunks go wherever the swizzle wants them from rows
-// that lie anywhere, so one path serves every layout, page size and stride.
+// Keys come by the copy engine where the host could make a tensor map of them (rows, batches, pages
+// of a multiple of 8 keys, 16-byte strides): an instruction a box instead of 16 a lane. Else by
+// cp.async, 16 bytes at a time, from rows that lie anywhere; else element by element.
 #pragma once
 
 #include "cuda/element.cuh"
@@ -52,6 +53,8 @@ struct LaneKeys {
   const char* row[2];    // nullptr: no row of the group sees it
   const char* scale[2];  // likewise
   uint32_t in_cache[2];  // of the whole warp
+  bool box;              // this lane copies one
+  int32_t y, z;          // its place in the tensor map
   int32_t first_key;     // of the tile
   bool starts_group;
 };
@@ -61,7 +64,8 @@ class KeyProducer {
  public:
   __device__ KeyProducer(const ScoreParams& s, typename T::Shared& shared,
                          const RowBlocks<T::kTokens>& blocks, int32_t warp, int32_t lane)
-      : p_(s.p),
+      : s_(s),
+        p_(s.p),
         copier_{s.keys_aligned, s.p.keys.values.element_stride, s.p.dim},
         shared_(shared),
         walk_(blocks, shared.share),
@@ -81,7 +85,7 @@ class KeyProducer {
       }
       if (first) continue;
       barrier_wait(&shared_.keys_empty[place.i], place.parity ^ 1);
-      copy(keys, shared_.keys[place.i], shared_.stage[place.i]);
+      copy(keys, place.i);
       barrier_arrive_after_copies(&shared_.keys_full[place.i]);
       barrier_arrive(&shared_.keys_full[place.i]);
       place.next();
@@ -90,7 +94,7 @@ class KeyProducer {
 
  private:
   static constexpr int32_t kWarpKeys = kTileKeys / kKeyWarps;
-  static_assert(kWarpKeys == 64);
+  static_assert(kWarpKeys == kBoxRows && kWarpKeys == 64);
 
   __device__ LaneKeys find_keys() const {
     const Group& group = walk_.group();
@@ -107,11 +111,20 @@ class KeyProducer {
       out.scale[j] = found && p_.keys.scale.given() ? p_.keys.scale.at(place) : nullptr;
       out.in_cache[j] = __ballot_sync(~0u, found);
     }
+    out.box = false;
+    if (lane_ * s_.box_rows < kWarpKeys && s_.box_rows > 0) {
+      const int32_t s = out.first_key + first_row_ + lane_ * s_.box_rows;
+      KeyPlace place;
+      out.box =
+          s < group.end && s + s_.box_rows > group.begin && p_.axis.place(group.request, s, place);
+      out.y = static_cast<int32_t>(place.inner);
+      out.z = static_cast<int32_t>(place.outer);
+    }
     return out;
   }
 
-  __device__ void copy(const LaneKeys& keys, uint8_t* tile, typename T::Stage& stage) const {
-    const int32_t chunk = lane_ % 8;
+  __device__ void copy(const LaneKeys& keys, int32_t at) const {
+    typename T::Stage& stage = shared_.stage[at];
     if (lane_ == 0) {
       stage.in_cache[first_row_ / 32] = keys.in_cache[0];
       stage.in_cache[first_row_ / 32 + 1] = keys.in_cache[1];
@@ -122,9 +135,30 @@ class KeyProducer {
     }
 #pragma unroll
     for (int32_t j = 0; j < 2; ++j) {
-      if (keys.scale[j]) {
-        copy_4(shared_address(&stage.scale[first_row_ + lane_ + 32 * j]), keys.scale[j]);
-      }
+      if (!keys.scale[j]) continue;
+      copy_4(shared_address(&stage.scale[first_row_ + lane_ + 32 * j]), keys.scale[j]);
+    }
+    if (s_.box_rows == 0) {
+      copy_rows(keys, shared_.keys[at]);
+    } else if (keys.box) {
+      copy_boxes(keys, shared_.keys[at], &shared_.keys_full[at]);
+    }
+  }
+
+  __device__ void copy_boxes(const LaneKeys& keys, uint8_t* tile, uint64_t* full) const {
+    const uint32_t to = shared_address(tile) + (first_row_ + lane_ * s_.box_rows) * kPanelRowBytes;
+    barrier_expect(full, s_.box_rows * kPanelRowBytes * T::kPanels);
+#pragma unroll
+    for (int32_t panel = 0; panel < T::kPanels; ++panel) {
+      copy_box(to + panel * kTileKeys * kPanelRowBytes, &s_.keys_map, panel * kPanelRowBytes,
+               keys.y, keys.z, full);
+    }
+  }
+
+  __device__ void copy_rows(const LaneKeys& keys, uint8_t* tile) const {
+    const int32_t chunk = lane_ % 8;
+#pragma unroll
+    for (int32_t j = 0; j < 2; ++j) {
 #pragma unroll
       for (int32_t i = 0; i < 8; ++i) {
         const int32_t row = 4 * i + lane_ / 8;
@@ -141,6 +175,7 @@ class KeyProducer {
     }
   }
 
+  const ScoreParams& s_;
   const IndexerParams& p_;
   const ChunkCopier<typename T::Element> copier_;
   typename T::Shared& shared_;

@@ -1,6 +1,8 @@
 // The compiled forms of the Hopper indexer's kernel.
 #pragma once
 
+#include <cuda.h>
+
 #include <cstdint>
 
 #include "core/params.h"
@@ -8,9 +10,13 @@
 namespace dsa::cuda::sm90 {
 
 inline constexpr int32_t kThreads = 384;  // of a block
+inline constexpr int32_t kBoxRows = 64;   // at most; keys that one producer warp copies for a tile
 
 struct ScoreParams {
   IndexerParams p;
+  // Keys as bytes [outer, inner, row]; its boxes are box_rows rows of 128 bytes. 0 rows: no map.
+  CUtensorMap keys_map;
+  int32_t box_rows;
   // Rows can be copied 16 bytes at a time.
   bool q_aligned;
   bool keys_aligned;

@@ -50,6 +50,28 @@ __device__ __forceinline__ void copy_4(uint32_t to, const void* from) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory");
 }
 
+// Announces bytes that the copy engine will bring in the current phase.
+__device__ __forceinline__ void barrier_expect(uint64_t* barrier, uint32_t bytes) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
+      "r"(bytes)
+      : "memory");
+#endif
+}
+
+// A box of a 3-dimensional tensor map by the copy engine; what lies outside the tensor is zeros.
+__device__ __forceinline__ void copy_box(uint32_t to, const void* map, int32_t x, int32_t y,
+                                         int32_t z, uint64_t* barrier) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, "
+      "%4, %5}], [%2];" ::"r"(to),
+      "l"(map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z)
+      : "memory");
+#endif
+}
+
 // Makes what threads wrote to shared memory, and a barrier showed to this one, visible to the
 // tensor cores.
 __device__ __forceinline__ void fence_tensor_reads() {

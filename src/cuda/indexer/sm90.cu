@@ -56,20 +56,38 @@ const Variant& choose(const IndexerParams& p) {
   return *chosen;
 }
 
-// Keys for the copy engine. Rows of one box are neighbours: a box does not cross a page.
-int32_t map_keys(const IndexerParams& p, CUtensorMap* map) {
-  const KeyTensor& k = p.keys.values;
-  int64_t rows = sm90::kBoxRows;
-  if (p.axis.layout == DSA_LAYOUT_PAGES) {
-    while (p.axis.inner % rows != 0) rows /= 2;
+// Keys and scales for the copy engine, where it can take them. Keys of one box are neighbours: a
+// box does not cross a page.
+void map_keys(sm90::ScoreParams& s) {
+  const KeyTensor& k = s.p.keys.values;
+  const KeyTensor& scale = s.p.keys.scale;
+  const int64_t inner = s.p.axis.inner, outer = s.p.axis.outer;
+  int32_t shift = 7;
+  static_assert(sm90::kTileKeys == 1 << 7);
+  if (s.p.axis.layout == DSA_LAYOUT_PAGES) {
+    while (inner % (1 << shift) != 0) --shift;
   }
-  if (rows < 8) return 0;
-  const sm90::ByteBoxes boxes = {
-      .data = k.data,
-      .extent = {int64_t{p.dim} * element_bytes(k.dtype), p.axis.inner, p.axis.outer},
-      .stride = {k.inner_stride, k.outer_stride},
-      .rows = static_cast<int32_t>(rows)};
-  return sm90::make_tensor_map(boxes, map) ? static_cast<int32_t>(rows) : 0;
+  if (!s.keys_aligned || shift < 3) return;
+  const bool one_scale = !scale.given() || (scale.inner_stride == 0 && scale.outer_stride == 0);
+  const sm90::Boxes keys = {.data = k.data,
+                            .type = CU_TENSOR_MAP_DATA_TYPE_UINT8,
+                            .extent = {int64_t{s.p.dim} * element_bytes(k.dtype), inner, outer},
+                            .stride = {k.inner_stride, k.outer_stride},
+                            .box = {128, 1 << shift},
+                            .swizzle = true};
+  if (!sm90::make_tensor_map(keys, &s.keys_map)) return;
+  if (!one_scale) {
+    const sm90::Boxes scales = {.data = scale.data,
+                                .type = CU_TENSOR_MAP_DATA_TYPE_FLOAT32,
+                                .extent = {inner, outer, 1},
+                                .stride = {scale.outer_stride, 0},
+                                .box = {1 << shift, 1},
+                                .swizzle = false};
+    if (scale.inner_stride != 4 || !sm90::make_tensor_map(scales, &s.scale_map)) return;
+    s.box_scale = true;
+  }
+  s.box_shift = shift;
+  s.boxes = true;
 }
 
 uint64_t workspace(const IndexerParams&, int32_t) { return 0; }
@@ -81,7 +99,7 @@ cudaError_t launch(const IndexerParams& p, const Run& run) {
                              .block = sm90::kThreads,
                              .shared_bytes = v.shared_bytes};
   sm90::ScoreParams s = {.p = p, .q_aligned = q_aligned(p), .keys_aligned = keys_aligned(p)};
-  if (s.keys_aligned) s.box_rows = map_keys(p, &s.keys_map);
+  map_keys(s);
   return launch_function(v.function, shape, stream_of(run), s);
 }
 

@@ -141,13 +141,16 @@ __device__ __forceinline__ void consume(const ScoreParams& s, typename T::Shared
   const int32_t own = threadIdx.x / 128 - 1;  // warpgroup
   const int32_t first_row = own * 64 + threadIdx.x % 128 / 32 * 16 + lane / 4;
   const float least = p.relu ? 0.0f : kMinusInfinity;
-  constexpr uint32_t kTurn = 1;  // named barriers kTurn + warpgroup
+  // Products of 256 columns in turns: named barriers kTurn + warpgroup. Fewer columns wait for
+  // memory anyway.
+  constexpr bool kTurns = T::kColumns == 256;
+  constexpr uint32_t kTurn = 1;
   float products[T::kColumns / 2];
   float weights[T::kColumns / 4];
   RingPlace<T::kStages> place;
   RingPlace<T::kQueryStages> query;
   const int64_t tiles = shared.share.count;
-  if (own == 1) turn_pass(kTurn, 256);
+  if (kTurns && own == 1) turn_pass(kTurn, 256);
   for (int64_t n = 0; n < tiles; ++n) {
     typename T::Stage& stage = shared.stage[place.i];
     barrier_wait(&shared.keys_full[place.i], place.parity);
@@ -167,13 +170,13 @@ __device__ __forceinline__ void consume(const ScoreParams& s, typename T::Shared
       }
     }
     // The copy engine's writes need no fence; those of threads do: queries, and keys without boxes.
-    if (s.box_rows == 0 || stage.starts_group) fence_tensor_reads();
-    turn_wait(kTurn + own, 256);
+    if (!s.boxes || stage.starts_group) fence_tensor_reads();
+    if (kTurns) turn_wait(kTurn + own, 256);
     wgmma_fence();
     multiply<T>(products, shared_address(shared.keys[place.i]) + own * 64 * kPanelRowBytes,
                 shared_address(shared.queries[query.i]));
     wgmma_commit();
-    turn_pass(kTurn + (own ^ 1), 256);
+    if (kTurns) turn_pass(kTurn + (own ^ 1), 256);
 
     LaneTile tile;
 #pragma unroll
@@ -181,7 +184,8 @@ __device__ __forceinline__ void consume(const ScoreParams& s, typename T::Shared
       const int32_t row = first_row + 8 * i;
       tile.key[i] = stage.first_key + row;
       tile.scale[i] = p.keys.scale.given() ? stage.scale[row] : 1.0f;
-      tile.hidden[i] = (stage.in_cache[row / 32] >> row % 32 & 1) == 0;
+      const int32_t bit = row >> s.box_shift;
+      tile.hidden[i] = (stage.in_cache[bit / 32] >> bit % 32 & 1) == 0;
     }
     wgmma_wait<0>();
     __syncwarp();

@@ -4,11 +4,9 @@
 // new lengths.
 #pragma once
 
-#include "core/params.h"
+#include "cuda/indexer/sm90_variants.h"
 
 namespace dsa::cuda::sm90 {
-
-inline constexpr int32_t kTileKeys = 128;
 
 // Query rows [t, t + rows) of one request whose spans overlap, and the keys that any of them sees.
 struct Group {
@@ -120,49 +118,47 @@ __device__ void find_share(const RowBlocks<kTokens>& blocks, int64_t* sums, Shar
   __syncthreads();
 }
 
-// Walks the tiles of a share in order: while (walk.find()) { look; walk.pass(...); }.
+// Tiles [first, first + count) of one group.
+struct Segment {
+  Group group;
+  int32_t first;
+  int32_t count;
+};
+
+// Walks the segments of a share in order.
 template <int kTokens>
-class TileWalk {
+class Walk {
  public:
-  __device__ TileWalk(const RowBlocks<kTokens>& blocks, const Share& share)
-      : blocks_(blocks),
-        block_(share.block - 1),
-        left_(share.count),
-        tile_(static_cast<int32_t>(share.skip)) {}
+  __device__ Walk(const RowBlocks<kTokens>& blocks, const Share& share)
+      : blocks_(blocks), block_(share.block - 1), skip_(share.skip), left_(share.count) {}
 
-  // Makes the next tile the current one; false when there is none.
-  __device__ bool find() {
-    if (left_ == 0) return false;
-    while (tile_ >= group_.tiles()) {
-      tile_ -= group_.tiles();
+  // False when there is none left.
+  __device__ bool next(Segment& segment) {
+    while (left_ > 0) {
       while (t_ >= end_) blocks_.bounds(++block_, t_, end_);
-      group_ = blocks_.group(t_, end_);
-      t_ += group_.rows;
-      starts_group_ = true;
+      const Group group = blocks_.group(t_, end_);
+      t_ += group.rows;
+      const int64_t tiles = group.tiles() - skip_;
+      if (tiles <= 0) {
+        skip_ = -tiles;
+        continue;
+      }
+      const int64_t own = tiles < left_ ? tiles : left_;
+      segment = {group, group.first_tile() + static_cast<int32_t>(skip_),
+                 static_cast<int32_t>(own)};
+      skip_ = 0;
+      left_ -= own;
+      return true;
     }
-    return true;
+    return false;
   }
-  __device__ const Group& group() const { return group_; }
-  __device__ int32_t first_key() const { return (group_.first_tile() + tile_) * kTileKeys; }
-  __device__ bool starts_group() const { return starts_group_; }
-
-  __device__ void pass_tile() { pass(1); }
-  __device__ void pass_group() { pass(group_.tiles() - tile_); }
 
  private:
-  __device__ void pass(int32_t tiles) {
-    tile_ += tiles;
-    left_ -= tiles < left_ ? tiles : left_;
-    starts_group_ = false;
-  }
-
   const RowBlocks<kTokens>& blocks_;
-  Group group_;
   int64_t block_;
+  int64_t skip_;  // tiles to pass over
   int64_t left_;
   int64_t t_ = 0, end_ = 0;
-  int32_t tile_;  // of the group
-  bool starts_group_ = false;
 };
 
 }  // namespace dsa::cuda::sm90

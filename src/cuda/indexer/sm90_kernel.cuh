@@ -7,10 +7,10 @@
 namespace dsa::cuda::sm90 {
 
 template <class T>
-__device__ void set_up_barriers(typename T::Shared& shared) {
+__device__ void set_up_barriers(typename T::Shared& shared, bool boxes) {
   if (threadIdx.x == 0) {
     for (int32_t i = 0; i < T::kStages; ++i) {
-      barrier_init(&shared.keys_full[i], 2 * 32 * kKeyWarps);
+      barrier_init(&shared.keys_full[i], boxes ? 1 : 2 * 32 * kKeyWarps);
       barrier_init(&shared.keys_empty[i], kConsumerWarps);
     }
     for (int32_t i = 0; i < T::kQueryStages; ++i) {
@@ -34,6 +34,15 @@ __device__ void clear_operands(typename T::Shared& shared, const IndexerParams& 
   fence_tensor_reads();
 }
 
+// One scale for all keys.
+template <class T>
+__device__ void spread_scale(typename T::Shared& shared, const IndexerParams& p) {
+  const float scale = *reinterpret_cast<const float*>(p.keys.scale.data);
+  for (int32_t i = threadIdx.x; i < T::kStages * kTileKeys; i += kThreads) {
+    shared.stage[i / kTileKeys].scale[i % kTileKeys] = scale;
+  }
+}
+
 template <class T>
 __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant__ ScoreParams s) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -42,8 +51,9 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
   typename T::Shared& shared =
       *reinterpret_cast<typename T::Shared*>(memory + (misaligned ? 1024 - misaligned : 0));
   const RowBlocks<T::kTokens> blocks(s.p);
-  set_up_barriers<T>(shared);
+  set_up_barriers<T>(shared, s.boxes);
   clear_operands<T>(shared, s.p);
+  if (s.boxes && !s.box_scale && s.p.keys.scale.given()) spread_scale<T>(shared, s.p);
   find_share<T::kTokens, kThreads>(blocks, shared.sums, &shared.share);
 
   if (threadIdx.x < 128) {
@@ -51,7 +61,11 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
     const int32_t warp = threadIdx.x / 32;
     const int32_t lane = threadIdx.x % 32;
     if (warp < kKeyWarps) {
-      KeyProducer<T>(s, shared, blocks, warp, lane).run();
+      if (!s.boxes) {
+        RowProducer<T>(s, shared, warp, lane).run(blocks);
+      } else if (warp == 0) {
+        produce_boxes<T>(s, shared, blocks, lane);
+      }
     } else if (warp == kKeyWarps) {
       produce_queries<T>(s, shared, blocks, lane);
     } else if (!s.p.keep_invisible) {

@@ -1,8 +1,8 @@
-// The producers of the Hopper indexer: two warps copy keys, one queries, one writes -inf.
+// The producers of the Hopper indexer: of keys, of queries, and of -inf.
 //
 // Keys come by the copy engine where the host could make a tensor map of them (rows, batches, pages
-// of a multiple of 8 keys, 16-byte strides): an instruction a box instead of 16 a lane. Else by
-// cp.async, 16 bytes at a time, from rows that lie anywhere; else element by element.
+// of a multiple of 8 keys, 16-byte strides): one warp, two instructions a box. Else two warps copy
+// 16 bytes at a time (cp.async) from rows that lie anywhere, or gather element by element.
 #pragma once
 
 #include "cuda/element.cuh"
@@ -48,62 +48,108 @@ struct ChunkCopier {
   }
 };
 
-// A lane's two keys of a tile: rows lane and lane + 32 of the warp's 64.
+// One warp: keys and scales in boxes.
+template <class T>
+__device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
+                              const RowBlocks<T::kTokens>& blocks, int32_t lane) {
+  const int32_t box_rows = 1 << s.box_shift;
+  const int32_t boxes = kTileKeys >> s.box_shift;  // of a tile; a lane has one, of several tiles
+  const int32_t tiles_at_once = 32 / boxes;
+  const int32_t own_tile = lane / boxes;
+  const int32_t own_row = lane % boxes * box_rows;
+  const uint32_t box_bytes =
+      box_rows * (kPanelRowBytes * T::kPanels + (s.box_scale ? int32_t(sizeof(float)) : 0));
+  RingPlace<T::kStages> place;
+  Walk<T::kTokens> walk(blocks, shared.share);
+  for (Segment segment; walk.next(segment);) {
+    for (int32_t n = 0; n < segment.count; n += tiles_at_once) {
+      const int32_t tile = segment.first + n;
+      const int64_t key = int64_t{tile + own_tile} * kTileKeys + own_row;
+      KeyPlace box = {0, 0};
+      const bool found = key < segment.group.end && key + box_rows > segment.group.begin &&
+                         s.p.axis.place(segment.group.request, key, box);
+      uint32_t in_cache = __ballot_sync(~0u, found);
+      const int32_t count = min(tiles_at_once, segment.count - n);
+      for (int32_t i = 0; i < count; ++i, place.next()) {
+        typename T::Stage& stage = shared.stage[place.i];
+        uint64_t* full = &shared.keys_full[place.i];
+        barrier_wait(&shared.keys_empty[place.i], place.parity ^ 1);
+        if (lane == 0) {
+          const uint32_t in_tile = boxes == 32 ? in_cache : in_cache & ((1u << boxes) - 1);
+          stage.in_cache[0] = in_tile;
+          stage.first_key = (tile + i) * kTileKeys;
+          stage.starts_group = n + i == 0;
+          barrier_arrive_expect(full, __popc(in_tile) * box_bytes);
+        }
+        in_cache >>= boxes % 32;
+        if (!found || own_tile != i) continue;
+        const uint32_t to = shared_address(shared.keys[place.i]) + own_row * kPanelRowBytes;
+        const int32_t y = static_cast<int32_t>(box.inner), z = static_cast<int32_t>(box.outer);
+#pragma unroll
+        for (int32_t panel = 0; panel < T::kPanels; ++panel) {
+          copy_box(to + panel * kTileKeys * kPanelRowBytes, &s.keys_map, panel * kPanelRowBytes, y,
+                   z, full);
+        }
+        if (s.box_scale) {
+          copy_box(shared_address(&stage.scale[own_row]), &s.scale_map, y, z, 0, full);
+        }
+      }
+    }
+  }
+}
+
+// A lane's two keys of a tile: rows lane and lane + 32 of its warp's 64.
 struct LaneKeys {
   const char* row[2];    // nullptr: no row of the group sees it
   const char* scale[2];  // likewise
   uint32_t in_cache[2];  // of the whole warp
-  bool box;              // this lane copies one
-  int32_t y, z;          // its place in the tensor map
-  int32_t first_key;     // of the tile
-  bool starts_group;
 };
 
+// One of two warps: keys and scales from rows that lie anywhere.
 template <class T>
-class KeyProducer {
+class RowProducer {
  public:
-  __device__ KeyProducer(const ScoreParams& s, typename T::Shared& shared,
-                         const RowBlocks<T::kTokens>& blocks, int32_t warp, int32_t lane)
-      : s_(s),
-        p_(s.p),
+  __device__ RowProducer(const ScoreParams& s, typename T::Shared& shared, int32_t warp,
+                         int32_t lane)
+      : p_(s.p),
         copier_{s.keys_aligned, s.p.keys.values.element_stride, s.p.dim},
         shared_(shared),
-        walk_(blocks, shared.share),
         first_row_(warp * kWarpKeys),
         lane_(lane) {}
 
-  __device__ void run() {
+  __device__ void run(const RowBlocks<T::kTokens>& blocks) {
     RingPlace<T::kStages> place;
-    LaneKeys next = {};
-    // One tile ahead: its table entries are on their way while this one waits for room.
-    for (bool first = true, more = true; more; first = false) {
-      const LaneKeys keys = next;
-      more = walk_.find();
-      if (more) {
-        next = find_keys();
-        walk_.pass_tile();
+    Walk<T::kTokens> walk(blocks, shared_.share);
+    for (Segment segment; walk.next(segment);) {
+      for (int32_t i = 0; i < segment.count; ++i, place.next()) {
+        const int32_t first_key = (segment.first + i) * kTileKeys;
+        const LaneKeys keys = find(segment.group, first_key);
+        typename T::Stage& stage = shared_.stage[place.i];
+        barrier_wait(&shared_.keys_empty[place.i], place.parity ^ 1);
+        copy(keys, shared_.keys[place.i], stage);
+        if (lane_ == 0) {
+          stage.in_cache[first_row_ / 32] = keys.in_cache[0];
+          stage.in_cache[first_row_ / 32 + 1] = keys.in_cache[1];
+        }
+        if (lane_ == 0 && first_row_ == 0) {
+          stage.first_key = first_key;
+          stage.starts_group = i == 0;
+        }
+        barrier_arrive_after_copies(&shared_.keys_full[place.i]);
+        barrier_arrive(&shared_.keys_full[place.i]);
       }
-      if (first) continue;
-      barrier_wait(&shared_.keys_empty[place.i], place.parity ^ 1);
-      copy(keys, place.i);
-      barrier_arrive_after_copies(&shared_.keys_full[place.i]);
-      barrier_arrive(&shared_.keys_full[place.i]);
-      place.next();
     }
   }
 
  private:
   static constexpr int32_t kWarpKeys = kTileKeys / kKeyWarps;
-  static_assert(kWarpKeys == kBoxRows && kWarpKeys == 64);
+  static_assert(kWarpKeys == 64);
 
-  __device__ LaneKeys find_keys() const {
-    const Group& group = walk_.group();
+  __device__ LaneKeys find(const Group& group, int32_t first_key) const {
     LaneKeys out;
-    out.first_key = walk_.first_key();
-    out.starts_group = walk_.starts_group();
 #pragma unroll
     for (int32_t j = 0; j < 2; ++j) {
-      const int64_t s = int64_t{out.first_key} + first_row_ + lane_ + 32 * j;
+      const int64_t s = int64_t{first_key} + first_row_ + lane_ + 32 * j;
       KeyPlace place = {0, 0};
       const bool found =
           s >= group.begin && s < group.end && p_.axis.place(group.request, s, place);
@@ -111,54 +157,16 @@ class KeyProducer {
       out.scale[j] = found && p_.keys.scale.given() ? p_.keys.scale.at(place) : nullptr;
       out.in_cache[j] = __ballot_sync(~0u, found);
     }
-    out.box = false;
-    if (lane_ * s_.box_rows < kWarpKeys && s_.box_rows > 0) {
-      const int32_t s = out.first_key + first_row_ + lane_ * s_.box_rows;
-      KeyPlace place;
-      out.box =
-          s < group.end && s + s_.box_rows > group.begin && p_.axis.place(group.request, s, place);
-      out.y = static_cast<int32_t>(place.inner);
-      out.z = static_cast<int32_t>(place.outer);
-    }
     return out;
   }
 
-  __device__ void copy(const LaneKeys& keys, int32_t at) const {
-    typename T::Stage& stage = shared_.stage[at];
-    if (lane_ == 0) {
-      stage.in_cache[first_row_ / 32] = keys.in_cache[0];
-      stage.in_cache[first_row_ / 32 + 1] = keys.in_cache[1];
-      if (first_row_ == 0) {
-        stage.first_key = keys.first_key;
-        stage.starts_group = keys.starts_group;
-      }
-    }
-#pragma unroll
-    for (int32_t j = 0; j < 2; ++j) {
-      if (!keys.scale[j]) continue;
-      copy_4(shared_address(&stage.scale[first_row_ + lane_ + 32 * j]), keys.scale[j]);
-    }
-    if (s_.box_rows == 0) {
-      copy_rows(keys, shared_.keys[at]);
-    } else if (keys.box) {
-      copy_boxes(keys, shared_.keys[at], &shared_.keys_full[at]);
-    }
-  }
-
-  __device__ void copy_boxes(const LaneKeys& keys, uint8_t* tile, uint64_t* full) const {
-    const uint32_t to = shared_address(tile) + (first_row_ + lane_ * s_.box_rows) * kPanelRowBytes;
-    barrier_expect(full, s_.box_rows * kPanelRowBytes * T::kPanels);
-#pragma unroll
-    for (int32_t panel = 0; panel < T::kPanels; ++panel) {
-      copy_box(to + panel * kTileKeys * kPanelRowBytes, &s_.keys_map, panel * kPanelRowBytes,
-               keys.y, keys.z, full);
-    }
-  }
-
-  __device__ void copy_rows(const LaneKeys& keys, uint8_t* tile) const {
+  __device__ void copy(const LaneKeys& keys, uint8_t* tile, typename T::Stage& stage) const {
     const int32_t chunk = lane_ % 8;
 #pragma unroll
     for (int32_t j = 0; j < 2; ++j) {
+      if (keys.scale[j]) {
+        copy_4(shared_address(&stage.scale[first_row_ + lane_ + 32 * j]), keys.scale[j]);
+      }
 #pragma unroll
       for (int32_t i = 0; i < 8; ++i) {
         const int32_t row = 4 * i + lane_ / 8;
@@ -175,11 +183,9 @@ class KeyProducer {
     }
   }
 
-  const ScoreParams& s_;
   const IndexerParams& p_;
   const ChunkCopier<typename T::Element> copier_;
   typename T::Shared& shared_;
-  TileWalk<T::kTokens> walk_;
   const int32_t first_row_;
   const int32_t lane_;
 };
@@ -191,8 +197,9 @@ __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared
   const IndexerParams& p = s.p;
   const ChunkCopier<typename T::Element> copier{s.q_aligned, p.q.stride[1], p.dim};
   RingPlace<T::kQueryStages> place;
-  for (TileWalk<T::kTokens> walk(blocks, shared.share); walk.find(); walk.pass_group()) {
-    const Group& group = walk.group();
+  Walk<T::kTokens> walk(blocks, shared.share);
+  for (Segment segment; walk.next(segment); place.next()) {
+    const Group& group = segment.group;
     typename T::Queries& query = shared.query[place.i];
     barrier_wait(&shared.queries_empty[place.i], place.parity ^ 1);
     for (int32_t token = 0; token < group.rows; ++token) {
@@ -232,7 +239,6 @@ __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared
     if (lane == 0) query.t = group.t;
     barrier_arrive_after_copies(&shared.queries_full[place.i]);
     barrier_arrive(&shared.queries_full[place.i]);
-    place.next();
   }
 }
 

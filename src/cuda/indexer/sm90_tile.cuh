@@ -39,7 +39,7 @@ struct Tile {
 
   struct Stage {
     float scale[kTileKeys];
-    uint32_t in_cache[kTileKeys / 32];  // bits: the block table has the key
+    uint32_t in_cache[kTileKeys / 32];  // a bit for key row >> box_shift: the block table has it
     int32_t first_key;
     bool starts_group;
   };

@@ -9,14 +9,18 @@
 
 namespace dsa::cuda::sm90 {
 
-inline constexpr int32_t kThreads = 384;  // of a block
-inline constexpr int32_t kBoxRows = 64;   // at most; keys that one producer warp copies for a tile
+inline constexpr int32_t kThreads = 384;   // of a block
+inline constexpr int32_t kTileKeys = 128;  // multiplied at once
 
 struct ScoreParams {
   IndexerParams p;
-  // Keys as bytes [outer, inner, row]; its boxes are box_rows rows of 128 bytes. 0 rows: no map.
+  // For the copy engine: keys as bytes [outer, inner, row] in boxes of 1 << box_shift rows of 128
+  // bytes, their scales as f32 [outer, inner].
   CUtensorMap keys_map;
-  int32_t box_rows;
+  CUtensorMap scale_map;
+  bool boxes;      // it copies the keys
+  bool box_scale;  // and the scales; else there is none, or one for all
+  int32_t box_shift;
   // Rows can be copied 16 bytes at a time.
   bool q_aligned;
   bool keys_aligned;

@@ -50,11 +50,12 @@ __device__ __forceinline__ void copy_4(uint32_t to, const void* from) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(to), "l"(from) : "memory");
 }
 
-// Announces bytes that the copy engine will bring in the current phase.
-__device__ __forceinline__ void barrier_expect(uint64_t* barrier, uint32_t bytes) {
+// Arrives, and announces bytes that the copy engine brings in this phase.
+__device__ __forceinline__ void barrier_arrive_expect(uint64_t* barrier, uint32_t bytes) {
 #if __CUDA_ARCH__ >= 900
   asm volatile(
-      "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
+      "{\n.reg .b64 state;\nmbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;\n}\n" ::"r"(
+          shared_address(barrier)),
       "r"(bytes)
       : "memory");
 #endif

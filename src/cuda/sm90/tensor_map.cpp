@@ -17,7 +17,7 @@ decltype(&cuTensorMapEncodeTiled) find_encode() {
 
 }  // namespace
 
-bool make_tensor_map(const ByteBoxes& boxes, CUtensorMap* map) {
+bool make_tensor_map(const Boxes& boxes, CUtensorMap* map) {
   static const auto encode = find_encode();
   if (!encode) return false;
   cuuint64_t extent[3], stride[2];
@@ -28,11 +28,13 @@ bool make_tensor_map(const ByteBoxes& boxes, CUtensorMap* map) {
     if (used && boxes.stride[i] <= 0) return false;
     stride[i] = used ? static_cast<cuuint64_t>(boxes.stride[i]) : 16;
   }
-  const cuuint32_t box[3] = {128, static_cast<cuuint32_t>(boxes.rows), 1};
+  const cuuint32_t box[3] = {static_cast<cuuint32_t>(boxes.box[0]),
+                             static_cast<cuuint32_t>(boxes.box[1]), 1};
   const cuuint32_t step[3] = {1, 1, 1};
-  return encode(map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 3, const_cast<void*>(boxes.data), extent,
-                stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
-                CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
+  const CUtensorMapSwizzle swizzle =
+      boxes.swizzle ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE;
+  return encode(map, boxes.type, 3, const_cast<void*>(boxes.data), extent, stride, box, step,
+                CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
                 CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 

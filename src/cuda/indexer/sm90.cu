@@ -1,5 +1,5 @@
 // dsa_indexer on Hopper: which calls, which form of the kernel, the launch.
-#include "cuda/indexer/sm90.h"
+#include "cuda/indexer/indexer.h"
 #include "cuda/indexer/sm90_variants.h"
 #include "cuda/kernel.h"
 #include "cuda/sm90/tensor_map.h"
@@ -39,10 +39,11 @@ bool q_aligned(const IndexerParams& p) {
 }
 
 // The first form with room for Hi and for the rows that can share keys, else the widest one.
-const Variant& choose(const IndexerParams& p) {
+const Variant& choose(const ScoreCall& call) {
+  const IndexerParams& p = call.p;
   const Variants all = p.q.dtype == DSA_BF16 ? sm90::bf16_variants() : sm90::e4m3_variants();
   const Rows& rows = p.rows;
-  int64_t together = rows.count;
+  int64_t together = call.row_count;
   if (p.axis.layout != DSA_LAYOUT_ROWS) {
     together =
         rows.row_request.given() ? (rows.count + rows.batch - 1) / rows.batch : rows.per_request;
@@ -59,19 +60,20 @@ const Variant& choose(const IndexerParams& p) {
 // Keys and scales for the copy engine, where it can take them. Keys of one box are neighbours: a
 // box does not cross a page.
 void map_keys(sm90::ScoreParams& s) {
-  const KeyTensor& k = s.p.keys.values;
-  const KeyTensor& scale = s.p.keys.scale;
-  const int64_t inner = s.p.axis.inner, outer = s.p.axis.outer;
+  const IndexerParams& p = s.call.p;
+  const KeyTensor& k = p.keys.values;
+  const KeyTensor& scale = p.keys.scale;
+  const int64_t inner = p.axis.inner, outer = p.axis.outer;
   int32_t shift = 7;
   static_assert(sm90::kTileKeys == 1 << 7);
-  if (s.p.axis.layout == DSA_LAYOUT_PAGES) {
+  if (p.axis.layout == DSA_LAYOUT_PAGES) {
     while (inner % (1 << shift) != 0) --shift;
   }
   if (!s.keys_aligned || shift < 3) return;
   const bool one_scale = !scale.given() || (scale.inner_stride == 0 && scale.outer_stride == 0);
   const sm90::Boxes keys = {.data = k.data,
                             .type = CU_TENSOR_MAP_DATA_TYPE_UINT8,
-                            .extent = {int64_t{s.p.dim} * element_bytes(k.dtype), inner, outer},
+                            .extent = {int64_t{p.dim} * element_bytes(k.dtype), inner, outer},
                             .stride = {k.inner_stride, k.outer_stride},
                             .box = {128, 1 << shift},
                             .swizzle = true};
@@ -92,15 +94,20 @@ void map_keys(sm90::ScoreParams& s) {
 
 uint64_t workspace(const IndexerParams&, int32_t) { return 0; }
 
-cudaError_t launch(const IndexerParams& p, const Run& run) {
-  if (p.rows.count == 0 || p.scores.extent[0] == 0) return cudaSuccess;
-  const Variant& v = choose(p);
+cudaError_t enqueue(const ScoreCall& call, const Run& run) {
+  const IndexerParams& p = call.p;
+  if (call.row_count == 0 || p.scores.extent[0] == 0) return cudaSuccess;
+  const Variant& v = choose(call);
   const LaunchShape shape = {.grid = static_cast<uint32_t>(run.device->multiprocessors),
                              .block = sm90::kThreads,
                              .shared_bytes = v.shared_bytes};
-  sm90::ScoreParams s = {.p = p, .q_aligned = q_aligned(p), .keys_aligned = keys_aligned(p)};
+  sm90::ScoreParams s = {.call = call, .q_aligned = q_aligned(p), .keys_aligned = keys_aligned(p)};
   map_keys(s);
   return launch_function(v.function, shape, stream_of(run), s);
+}
+
+cudaError_t launch(const IndexerParams& p, const Run& run) {
+  return enqueue(make_score_call(p), run);
 }
 
 cudaError_t load() {
@@ -115,6 +122,8 @@ cudaError_t load() {
 }
 
 }  // namespace
+
+constinit const IndexerFamily kIndexerFamilySm90 = {refuse, enqueue, load};
 
 constinit const Kernel kIndexerSm90 = make_kernel<IndexerParams, refuse, workspace, launch, load>(
     "cuda.indexer.sm90", "sm90", 90, 90);

@@ -103,10 +103,11 @@ struct LaneTile {
 };
 
 template <class T>
-__device__ __forceinline__ void store_scores(const IndexerParams& p,
+__device__ __forceinline__ void store_scores(const ScoreCall& call,
                                              const typename T::Queries& query, const LaneTile& tile,
                                              const float (&sums)[2 * T::kTokens], int32_t lane) {
   if (T::kTokens == 1 && lane & 2) return;  // lanes 2 and 3 of a quad hold what 0 and 1 do
+  const IndexerParams& p = call.p;
   const int64_t step = p.scores.stride[0];
   const int32_t first = kept_sum<T>(lane);
 #pragma unroll
@@ -123,8 +124,8 @@ __device__ __forceinline__ void store_scores(const IndexerParams& p,
       hidden = hidden || p.rows.hidden(t, {0, row.begin, row.end}, key);
     }
     if (hidden) {
-      if (p.keep_invisible) continue;
-      score = kMinusInfinity;
+      if (call.keep_hidden) continue;
+      score = call.hidden;
     }
     if (p.scores.dtype == DSA_F32) {
       reinterpret_cast<float*>(row.scores)[key * step] = score;
@@ -136,7 +137,7 @@ __device__ __forceinline__ void store_scores(const IndexerParams& p,
 
 template <class T>
 __device__ __forceinline__ void consume(const ScoreParams& s, typename T::Shared& shared) {
-  const IndexerParams& p = s.p;
+  const IndexerParams& p = s.call.p;
   const int32_t lane = threadIdx.x % 32;
   const int32_t own = threadIdx.x / 128 - 1;  // warpgroup
   const int32_t first_row = own * 64 + threadIdx.x % 128 / 32 * 16 + lane / 4;
@@ -200,7 +201,7 @@ __device__ __forceinline__ void consume(const ScoreParams& s, typename T::Shared
       sum_heads<T, false>(products, weights, nullptr, p.heads, least, sums);
     }
     add_quad<T>(sums, lane);
-    store_scores<T>(p, q, tile, sums, lane);
+    store_scores<T>(s.call, q, tile, sums, lane);
   }
 }
 

@@ -22,29 +22,43 @@ struct Group {
   }
 };
 
-// Rows in blocks of at most kTokens, none of which crosses a request where the host knows requests.
+// The call's rows in blocks of at most kTokens, none of which crosses a request where the host
+// knows requests.
 template <int kTokens>
 struct RowBlocks {
   const Rows& rows;
-  bool by_request;  // the keys of requests differ
-  bool known;       // and the host knows which rows are whose
-  int64_t in_request;
+  const int64_t first_row, end_row;
+  const bool by_request;  // the keys of requests differ
+  const bool known;       // and the host knows which rows are whose
+  int64_t in_request = 0;
+  int64_t first_request = 0;
 
-  __device__ RowBlocks(const IndexerParams& p)
-      : rows(p.rows), by_request(p.axis.layout != DSA_LAYOUT_ROWS && p.rows.batch > 1) {
-    known = by_request && !rows.row_request.given();
-    in_request = known ? (rows.per_request + kTokens - 1) / kTokens : 0;
+  __device__ RowBlocks(const ScoreCall& call)
+      : rows(call.p.rows),
+        first_row(call.first_row),
+        end_row(call.first_row + call.row_count),
+        by_request(call.p.axis.layout != DSA_LAYOUT_ROWS && rows.batch > 1),
+        known(by_request && !rows.row_request.given()) {
+    if (!known) return;
+    in_request = (rows.per_request + kTokens - 1) / kTokens;
+    first_request = first_row / rows.per_request;
   }
 
   __device__ int64_t count() const {
-    return known ? rows.batch * in_request : (rows.count + kTokens - 1) / kTokens;
+    if (!known) return (end_row - first_row + kTokens - 1) / kTokens;
+    return ((end_row - 1) / rows.per_request - first_request + 1) * in_request;
   }
-  // Rows [t, end) of a block.
+  // Rows [t, end) of a block; none (t >= end) where they lie outside the call's.
   __device__ void bounds(int64_t block, int64_t& t, int64_t& end) const {
-    t = known ? block / in_request * rows.per_request + block % in_request * kTokens
-              : block * kTokens;
-    const int64_t last = known ? (block / in_request + 1) * rows.per_request : rows.count;
-    end = t + kTokens < last ? t + kTokens : last;
+    int64_t last = end_row;
+    t = first_row + block * kTokens;
+    if (known) {
+      const int64_t request = first_request + block / in_request;
+      t = request * rows.per_request + block % in_request * kTokens;
+      last = min((request + 1) * rows.per_request, end_row);
+    }
+    end = min(t + kTokens, last);
+    t = max(t, first_row);
   }
   // The group that starts at row t of a block that ends at `end`.
   __device__ Group group(int64_t t, int64_t end) const {

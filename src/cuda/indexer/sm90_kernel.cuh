@@ -50,10 +50,10 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
   const uint32_t misaligned = shared_address(memory) % 1024;
   typename T::Shared& shared =
       *reinterpret_cast<typename T::Shared*>(memory + (misaligned ? 1024 - misaligned : 0));
-  const RowBlocks<T::kTokens> blocks(s.p);
+  const RowBlocks<T::kTokens> blocks(s.call);
   set_up_barriers<T>(shared, s.boxes);
-  clear_operands<T>(shared, s.p);
-  if (s.boxes && !s.box_scale && s.p.keys.scale.given()) spread_scale<T>(shared, s.p);
+  clear_operands<T>(shared, s.call.p);
+  if (s.boxes && !s.box_scale && s.call.p.keys.scale.given()) spread_scale<T>(shared, s.call.p);
   find_share<T::kTokens, kThreads>(blocks, shared.sums, &shared.share);
 
   if (threadIdx.x < 128) {
@@ -68,8 +68,8 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
       }
     } else if (warp == kKeyWarps) {
       produce_queries<T>(s, shared, blocks, lane);
-    } else if (!s.p.keep_invisible) {
-      fill_invisible(s.p, lane);
+    } else if (s.call.fill) {
+      fill_invisible(s.call, lane);
     }
   } else {
     take_registers<224>();

@@ -67,7 +67,7 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
       const int64_t key = int64_t{tile + own_tile} * kTileKeys + own_row;
       KeyPlace box = {0, 0};
       const bool found = key < segment.group.end && key + box_rows > segment.group.begin &&
-                         s.p.axis.place(segment.group.request, key, box);
+                         s.call.p.axis.place(segment.group.request, key, box);
       uint32_t in_cache = __ballot_sync(~0u, found);
       const int32_t count = min(tiles_at_once, segment.count - n);
       for (int32_t i = 0; i < count; ++i, place.next()) {
@@ -75,13 +75,13 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
         uint64_t* full = &shared.keys_full[place.i];
         barrier_wait(&shared.keys_empty[place.i], place.parity ^ 1);
         if (lane == 0) {
-          const uint32_t in_tile = boxes == 32 ? in_cache : in_cache & ((1u << boxes) - 1);
+          const uint32_t in_tile = in_cache & ((1u << boxes) - 1);
           stage.in_cache[0] = in_tile;
           stage.first_key = (tile + i) * kTileKeys;
           stage.starts_group = n + i == 0;
           barrier_arrive_expect(full, __popc(in_tile) * box_bytes);
         }
-        in_cache >>= boxes % 32;
+        in_cache >>= boxes;
         if (!found || own_tile != i) continue;
         const uint32_t to = shared_address(shared.keys[place.i]) + own_row * kPanelRowBytes;
         const int32_t y = static_cast<int32_t>(box.inner), z = static_cast<int32_t>(box.outer);
@@ -111,8 +111,8 @@ class RowProducer {
  public:
   __device__ RowProducer(const ScoreParams& s, typename T::Shared& shared, int32_t warp,
                          int32_t lane)
-      : p_(s.p),
-        copier_{s.keys_aligned, s.p.keys.values.element_stride, s.p.dim},
+      : p_(s.call.p),
+        copier_{s.keys_aligned, s.call.p.keys.values.element_stride, s.call.p.dim},
         shared_(shared),
         first_row_(warp * kWarpKeys),
         lane_(lane) {}
@@ -194,7 +194,7 @@ class RowProducer {
 template <class T>
 __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared,
                                 const RowBlocks<T::kTokens>& blocks, int32_t lane) {
-  const IndexerParams& p = s.p;
+  const IndexerParams& p = s.call.p;
   const ChunkCopier<typename T::Element> copier{s.q_aligned, p.q.stride[1], p.dim};
   RingPlace<T::kQueryStages> place;
   Walk<T::kTokens> walk(blocks, shared.share);
@@ -231,7 +231,7 @@ __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared
       RowTarget target = {nullptr, 0, 0};
       if (lane < group.rows) {
         const RowSpan span = p.rows.span(group.t + lane);
-        const int64_t key_0 = p.rows.column(span, 0) * p.scores.stride[0] * p.scores.bytes;
+        const int64_t key_0 = s.call.column(span, 0) * p.scores.stride[0] * p.scores.bytes;
         target = {p.scores.row(group.t + lane) + key_0, span.begin, span.end};
       }
       query.rows[lane] = target;
@@ -243,25 +243,26 @@ __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared
 }
 
 // One warp of every block: -inf in the columns of all rows that lie outside their spans.
-__device__ inline void fill_invisible(const IndexerParams& p, int32_t lane) {
+__device__ inline void fill_invisible(const ScoreCall& call, int32_t lane) {
   constexpr int64_t kUnit = 2048;  // columns
-  const int64_t columns = p.scores.extent[0];
+  const RowTensor& scores = call.p.scores;
+  const int64_t columns = scores.extent[0];
   const int64_t row_units = (columns + kUnit - 1) / kUnit;
-  const int64_t units = p.rows.count * row_units;
-  const int64_t step = p.scores.stride[0];
+  const int64_t units = call.row_count * row_units;
+  const int64_t step = scores.stride[0];
   for (int64_t unit = blockIdx.x; unit < units; unit += gridDim.x) {
-    const int64_t t = unit / row_units;
+    const int64_t t = call.first_row + unit / row_units;
     const int64_t begin = unit % row_units * kUnit;
     const int64_t end = begin + kUnit < columns ? begin + kUnit : columns;
-    const RowSpan span = p.rows.span(t);
-    const int64_t first = clamp64(p.rows.column(span, span.begin), begin, end);
-    const int64_t last = clamp64(p.rows.column(span, span.end), begin, end);
-    char* row = p.scores.row(t);
+    const RowSpan span = call.p.rows.span(t);
+    const int64_t first = clamp64(call.column(span, span.begin), begin, end);
+    const int64_t last = clamp64(call.column(span, span.end), begin, end);
+    char* row = scores.row(t);
     for (int64_t i = begin + lane; i < first; i += 32) {
-      store_element(row, p.scores.dtype, i * step, kMinusInfinity);
+      store_element(row, scores.dtype, i * step, kMinusInfinity);
     }
     for (int64_t i = last + lane; i < end; i += 32) {
-      store_element(row, p.scores.dtype, i * step, kMinusInfinity);
+      store_element(row, scores.dtype, i * step, kMinusInfinity);
     }
   }
 }

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "core/params.h"
+#include "cuda/indexer/indexer.h"
 
 namespace dsa::cuda::sm90 {
 
@@ -13,7 +13,7 @@ inline constexpr int32_t kThreads = 384;   // of a block
 inline constexpr int32_t kTileKeys = 128;  // multiplied at once
 
 struct ScoreParams {
-  IndexerParams p;
+  ScoreCall call;
   // For the copy engine: keys as bytes [outer, inner, row] in boxes of 1 << box_shift rows of 128
   // bytes, their scales as f32 [outer, inner].
   CUtensorMap keys_map;

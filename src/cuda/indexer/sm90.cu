@@ -70,7 +70,6 @@ void map_keys(sm90::ScoreParams& s) {
     while (inner % (1 << shift) != 0) --shift;
   }
   if (!s.keys_aligned || shift < 3) return;
-  const bool one_scale = !scale.given() || (scale.inner_stride == 0 && scale.outer_stride == 0);
   const sm90::Boxes keys = {.data = k.data,
                             .type = CU_TENSOR_MAP_DATA_TYPE_UINT8,
                             .extent = {int64_t{p.dim} * element_bytes(k.dtype), inner, outer},
@@ -78,15 +77,21 @@ void map_keys(sm90::ScoreParams& s) {
                             .box = {128, 1 << shift},
                             .swizzle = true};
   if (!sm90::make_tensor_map(keys, &s.keys_map)) return;
-  if (!one_scale) {
-    const sm90::Boxes scales = {.data = scale.data,
-                                .type = CU_TENSOR_MAP_DATA_TYPE_FLOAT32,
-                                .extent = {inner, outer, 1},
-                                .stride = {scale.outer_stride, 0},
-                                .box = {1 << shift, 1},
-                                .swizzle = false};
-    if (scale.inner_stride != 4 || !sm90::make_tensor_map(scales, &s.scale_map)) return;
-    s.box_scale = true;
+  if (scale.given() && (scale.inner_stride != 0 || scale.outer_stride != 0)) {
+    if (scale.inner_stride != 4) return;
+    if (p.axis.layout == DSA_LAYOUT_PAGES) {
+      if (!chunks_align(scale.data, scale.outer_stride)) return;
+      s.box_scales = sm90::BoxScales::kRun;
+    } else {
+      const sm90::Boxes scales = {.data = scale.data,
+                                  .type = CU_TENSOR_MAP_DATA_TYPE_FLOAT32,
+                                  .extent = {inner, outer, 1},
+                                  .stride = {scale.outer_stride, 0},
+                                  .box = {1 << shift, 1},
+                                  .swizzle = false};
+      if (!sm90::make_tensor_map(scales, &s.scale_map)) return;
+      s.box_scales = sm90::BoxScales::kMap;
+    }
   }
   s.box_shift = shift;
   s.boxes = true;

@@ -53,7 +53,8 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
   const RowBlocks<T::kTokens> blocks(s.call);
   set_up_barriers<T>(shared, s.boxes);
   clear_operands<T>(shared, s.call.p);
-  if (s.boxes && !s.box_scale && s.call.p.keys.scale.given()) spread_scale<T>(shared, s.call.p);
+  if (s.boxes && s.box_scales == BoxScales::kOne && s.call.p.keys.scale.given())
+    spread_scale<T>(shared, s.call.p);
   find_share<T::kTokens, kThreads>(blocks, shared.sums, &shared.share);
 
   if (threadIdx.x < 128) {

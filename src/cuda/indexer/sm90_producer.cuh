@@ -58,7 +58,8 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
   const int32_t own_tile = lane / boxes;
   const int32_t own_row = lane % boxes * box_rows;
   const uint32_t box_bytes =
-      box_rows * (kPanelRowBytes * T::kPanels + (s.box_scale ? int32_t(sizeof(float)) : 0));
+      box_rows * (kPanelRowBytes * T::kPanels +
+                  (s.box_scales != BoxScales::kOne ? int32_t(sizeof(float)) : 0));
   RingPlace<T::kStages> place;
   Walk<T::kTokens> walk(blocks, shared.share);
   for (Segment segment; walk.next(segment);) {
@@ -90,8 +91,10 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
           copy_box(to + panel * kTileKeys * kPanelRowBytes, &s.keys_map, panel * kPanelRowBytes, y,
                    z, full);
         }
-        if (s.box_scale) {
-          copy_box(shared_address(&stage.scale[own_row]), &s.scale_map, y, z, 0, full);
+        const uint32_t to_scale = shared_address(&stage.scale[own_row]);
+        if (s.box_scales == BoxScales::kMap) copy_box(to_scale, &s.scale_map, y, z, 0, full);
+        if (s.box_scales == BoxScales::kRun) {
+          copy_bytes(to_scale, s.call.p.keys.scale.at(box), box_rows * sizeof(float), full);
         }
       }
     }

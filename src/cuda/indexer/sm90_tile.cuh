@@ -37,7 +37,7 @@ struct Tile {
   static constexpr int32_t kKeyBytes = kPanels * kTileKeys * kPanelRowBytes;
   static_assert(kColumns % kHeads == 0);
 
-  struct Stage {
+  struct alignas(128) Stage {
     float scale[kTileKeys];
     uint32_t in_cache[kTileKeys / 32];  // a bit for key row >> box_shift: the block table has it
     int32_t first_key;

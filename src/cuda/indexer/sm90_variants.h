@@ -12,14 +12,18 @@ namespace dsa::cuda::sm90 {
 inline constexpr int32_t kThreads = 384;   // of a block
 inline constexpr int32_t kTileKeys = 128;  // multiplied at once
 
+// How the scales of a box of keys come: there is one for all keys or none, by a tensor map, or (of
+// a page's part, which is always complete) as a run of bytes.
+enum class BoxScales : int32_t { kOne, kMap, kRun };
+
 struct ScoreParams {
   ScoreCall call;
   // For the copy engine: keys as bytes [outer, inner, row] in boxes of 1 << box_shift rows of 128
   // bytes, their scales as f32 [outer, inner].
   CUtensorMap keys_map;
   CUtensorMap scale_map;
-  bool boxes;      // it copies the keys
-  bool box_scale;  // and the scales; else there is none, or one for all
+  bool boxes;  // it copies keys and scales
+  BoxScales box_scales;
   int32_t box_shift;
   // Rows can be copied 16 bytes at a time.
   bool q_aligned;

@@ -61,6 +61,18 @@ __device__ __forceinline__ void barrier_arrive_expect(uint64_t* barrier, uint32_
 #endif
 }
 
+// A run of bytes by the copy engine; addresses and size are multiples of 16.
+__device__ __forceinline__ void copy_bytes(uint32_t to, const void* from, uint32_t bytes,
+                                           uint64_t* barrier) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
+          "r"(to),
+      "l"(from), "r"(bytes), "r"(shared_address(barrier))
+      : "memory");
+#endif
+}
+
 // A box of a 3-dimensional tensor map by the copy engine; what lies outside the tensor is zeros.
 __device__ __forceinline__ void copy_box(uint32_t to, const void* map, int32_t x, int32_t y,
                                          int32_t z, uint64_t* barrier) {

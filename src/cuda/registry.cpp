@@ -12,6 +12,7 @@ namespace dsa::cuda {
 namespace {
 
 const Kernel* const kKernels[] = {
+    &kIndexerSm90,
     &kIndexerSm80,
     &kIndexerTopkSm80,
     &kTopkWarp,

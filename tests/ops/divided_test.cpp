@@ -99,7 +99,9 @@ TEST(Divided, Indexer) {
         poison_unread(c->d);
         return c;
       },
-      [](const dsa_indexer_desc& d, const Kernel&) { return oracle::check_indexer(d, 0); });
+      [](const dsa_indexer_desc& d, const Kernel& kernel) {
+        return oracle::check_indexer(d, 0, kernel.product_unit(d));
+      });
 }
 
 TEST(Divided, IndexerTopk) {
@@ -110,7 +112,9 @@ TEST(Divided, IndexerTopk) {
         poison_unread(c->d);
         return c;
       },
-      [](const dsa_indexer_topk_desc& d, const Kernel&) { return oracle::check_indexer_topk(d); });
+      [](const dsa_indexer_topk_desc& d, const Kernel& kernel) {
+        return oracle::check_indexer_topk(d, kernel.product_unit(d));
+      });
 }
 
 TEST(Divided, SparseAttn) {

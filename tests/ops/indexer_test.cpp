@@ -26,7 +26,7 @@ TEST(Indexer, AgreesWithTheOracle) {
         poison_unread(c->d);
         return c;
       },
-      [](const IndexerCase& c, const Kernel&) {
-        return oracle::check_indexer(c.d, untouched(c.d.scores.dtype));
+      [](const IndexerCase& c, const Kernel& kernel) {
+        return oracle::check_indexer(c.d, untouched(c.d.scores.dtype), kernel.product_unit(c.d));
       });
 }

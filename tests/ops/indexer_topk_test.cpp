@@ -15,5 +15,7 @@ TEST(IndexerTopk, AgreesWithTheOracle) {
         poison_unread(c->d);
         return c;
       },
-      [](const IndexerTopkCase& c, const Kernel&) { return oracle::check_indexer_topk(c.d); });
+      [](const IndexerTopkCase& c, const Kernel& kernel) {
+        return oracle::check_indexer_topk(c.d, kernel.product_unit(c.d));
+      });
 }

@@ -150,7 +150,9 @@ TEST(RealSizes, Indexer) {
   for (const auto& n : cases) {
     Call call;
     const dsa_indexer_desc d = index_call(call, n.rows, n.keys, n.heads, n.dtype);
-    judge(DSA_OP_INDEXER, call, d, [&](const Kernel&) { return oracle::check_indexer(d, 0); });
+    judge(DSA_OP_INDEXER, call, d, [&](const Kernel& kernel) {
+      return oracle::check_indexer(d, 0, kernel.product_unit(d));
+    });
   }
 }
 

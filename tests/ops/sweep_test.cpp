@@ -86,8 +86,8 @@ dsa_indexer_desc indexer_call(Arena& arena, Random& random, int64_t heads, int64
   return d;
 }
 
-std::string check_scores(const dsa_indexer_desc& d, const Kernel&) {
-  return oracle::check_indexer(d, 0);
+std::string check_scores(const dsa_indexer_desc& d, const Kernel& kernel) {
+  return oracle::check_indexer(d, 0, kernel.product_unit(d));
 }
 
 TEST(Sweep, IndexerEveryTail) {
@@ -127,7 +127,9 @@ TEST(Sweep, IndexerTopkEveryLength) {
         d.counts = arena.output(DSA_I32, {1});
         return d;
       },
-      [](const dsa_indexer_topk_desc& d, const Kernel&) { return oracle::check_indexer_topk(d); });
+      [](const dsa_indexer_topk_desc& d, const Kernel& kernel) {
+        return oracle::check_indexer_topk(d, kernel.product_unit(d));
+      });
 }
 
 struct AttnTypes {

@@ -25,7 +25,7 @@ std::string compare(double got, const Score& want, const IndexQuery& query, int3
 
 double score_bound(const Score& want, const IndexQuery& query) {
   const double steps = double(query.dim + query.heads + 3);
-  return kSlack * steps * std::ldexp(1.0, -24) * want.magnitude + kTiny;
+  return (kSlack * steps * std::ldexp(1.0, -24) + query.product_unit) * want.magnitude + kTiny;
 }
 
 Score score_key(const IndexQuery& query, const KeyRow& key) {
@@ -49,7 +49,7 @@ Score score_key(const IndexQuery& query, const KeyRow& key) {
   return out;
 }
 
-std::string check_indexer(const dsa_indexer_desc& d, double untouched) {
+std::string check_indexer(const dsa_indexer_desc& d, double untouched, double product_unit) {
   const int64_t rows = row_count(d.q, 2);
   const int64_t dim = d.q.shape[d.q.ndim - 1];
   const int64_t columns = d.scores.shape[d.scores.ndim - 1];
@@ -57,7 +57,7 @@ std::string check_indexer(const dsa_indexer_desc& d, double untouched) {
   const int64_t batch = batch_of(d, d.key_layout == DSA_LAYOUT_BATCH ? d.keys.shape[0] : 0);
   for (int64_t t = 0; t < rows; ++t) {
     const Row row = find_row(d, t, rows, batch, cache.keys, columns);
-    const IndexQuery query = read_query(d, t);
+    const IndexQuery query = read_query(d, t, product_unit);
     for (int64_t column = 0; column < columns; ++column) {
       const int64_t s = d.flags & DSA_COLUMNS_FROM_BEGIN ? row.begin + column : column;
       const double got = row_number(d.scores, t, {column});

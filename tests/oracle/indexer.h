@@ -60,11 +60,13 @@ struct IndexQuery {
   std::vector<double> q;  // [heads, dim]
   std::vector<double> scale, w;
   bool relu = true;
+  double product_unit = 0;  // error of q . k relative to sum |q k|, beyond that of f32 sums
 };
 
 template <class Desc>
-IndexQuery read_query(const Desc& d, int64_t t) {
+IndexQuery read_query(const Desc& d, int64_t t, double product_unit) {
   IndexQuery query;
+  query.product_unit = product_unit;
   query.heads = d.q.shape[d.q.ndim - 2];
   query.dim = d.q.shape[d.q.ndim - 1];
   query.relu = !(d.flags & DSA_NO_RELU);
@@ -102,7 +104,8 @@ std::vector<std::vector<int64_t>> seen_places(const Desc& d, int64_t columns) {
 }
 
 // "" or the first score outside the bound |I - ref| <= c (Di + Hi) 2^-24 magnitude (plus the
-// output's rounding). `untouched`: what invisible columns held before, under DSA_KEEP_INVISIBLE.
-std::string check_indexer(const dsa_indexer_desc& d, double untouched);
+// output's rounding, and product_unit magnitude: 0 for kernels that add products in f32).
+// `untouched`: what invisible columns held before, under DSA_KEEP_INVISIBLE.
+std::string check_indexer(const dsa_indexer_desc& d, double untouched, double product_unit = 0);
 
 }  // namespace oracle

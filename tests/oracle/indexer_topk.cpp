@@ -24,9 +24,10 @@ struct Scored {
   }
 };
 
-Scored score_row(const dsa_indexer_topk_desc& d, const Cache& cache, const Row& row, int64_t t) {
+Scored score_row(const dsa_indexer_topk_desc& d, const Cache& cache, const Row& row, int64_t t,
+                 double product_unit) {
   Scored out;
-  const IndexQuery query = read_query(d, t);
+  const IndexQuery query = read_query(d, t, product_unit);
   for (int64_t s = row.begin; s < row.end; ++s) {
     if (row.hidden[size_t(s - row.begin)]) continue;
     const KeyRow key = find_key(d, cache, row.request, s, query.dim);
@@ -63,13 +64,13 @@ std::string check_choice(const dsa_indexer_topk_desc& d, const Scored& scored,
 
 }  // namespace
 
-std::string check_indexer_topk(const dsa_indexer_topk_desc& d) {
+std::string check_indexer_topk(const dsa_indexer_topk_desc& d, double product_unit) {
   const int64_t rows = row_count(d.q, 2);
   const Cache cache = index_cache(d);
   const int64_t batch = batch_of(d, d.key_layout == DSA_LAYOUT_BATCH ? d.keys.shape[0] : 0);
   for (int64_t t = 0; t < rows; ++t) {
     const Row row = find_row(d, t, rows, batch, cache.keys, -1);
-    const Scored scored = score_row(d, cache, row, t);
+    const Scored scored = score_row(d, cache, row, t, product_unit);
     Selected expected = select(scored.candidates, d.k, d.order);
     const std::string where = text("row ", t, ": ");
     if (given(d.cut_score) && !expected.keys.empty()) {

@@ -8,6 +8,6 @@
 
 namespace oracle {
 
-std::string check_indexer_topk(const dsa_indexer_topk_desc& d);
+std::string check_indexer_topk(const dsa_indexer_topk_desc& d, double product_unit = 0);
 
 }  // namespace oracle

@@ -63,6 +63,10 @@ void judge_every_kernel(int32_t operation, uint64_t seeds, Draw&& draw, Judge&& 
         continue;
       }
       ASSERT_EQ(status, DSA_OK) << context << dsa_last_error();
+      if (able == DSA_ERROR_UNSUPPORTED && !kernel.complete()) {
+        ++refused;  // a call of no rows, for which no kernel is asked
+        continue;
+      }
       ASSERT_EQ(able, DSA_OK) << context << why;
       const std::string wrong = judge(*c, kernel);
       ASSERT_EQ(wrong, "") << context;

@@ -52,6 +52,11 @@ struct Kernel {
   double p_unit() const {
     return family == "amx" || name.find(".mma.") != std::string::npos ? 1.0 / 512 : 0.0;
   }
+  // The FP8 product of sm_90 keeps 13 bits below the largest of the terms that it adds at once.
+  template <class Desc>
+  double product_unit(const Desc& d) const {
+    return family == "sm90" && d.q.dtype == DSA_F8_E4M3FN ? 1.0 / 1024 : 0.0;
+  }
 };
 
 // DSA_TEST_KERNELS, a glob, leaves out other kernels.

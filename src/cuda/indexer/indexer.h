@@ -38,8 +38,10 @@ struct IndexerFamily {
   cudaError_t (*enqueue)(const ScoreCall& call, const Run& run);
   cudaError_t (*load)();
 };
+// wgmma: e4m3 queries with e4m3 keys, bf16 with bf16.
+extern const IndexerFamily kIndexerFamilySm90;
 extern const IndexerFamily kIndexerFamilySm80;
 
-extern const Kernel kIndexerSm80;
+extern const Kernel kIndexerSm90, kIndexerSm80;
 
 }  // namespace dsa::cuda

@@ -1,0 +1,89 @@
+// What the warps of the Hopper indexer share: sizes, shared memory, and who waits for whom.
+#pragma once
+
+#include <limits>
+
+#include "cuda/indexer/sm90_groups.cuh"
+#include "cuda/indexer/sm90_variants.h"
+#include "cuda/sm90/barrier.cuh"
+#include "cuda/sm90/wgmma.cuh"
+
+namespace dsa::cuda::sm90 {
+
+inline constexpr int32_t kConsumers = 2;  // warpgroups; each has half of a tile's keys
+static_assert(kThreads == 128 * (1 + kConsumers));
+inline constexpr int32_t kConsumerWarps = 4 * kConsumers;
+inline constexpr int32_t kKeyWarps = 2;  // of the producers; one more loads queries, one fills
+inline constexpr int32_t kMaxShared = 227 * 1024;
+inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
+
+// One row of a group, as the epilogue needs it.
+struct alignas(16) RowTarget {
+  char* scores;  // where key 0 of the row's request would be written
+  int32_t begin;
+  int32_t end;
+};
+
+// kHeads: Hi, or the next class above it; kColumns: (row, head) pairs multiplied at once.
+template <class Element_, int kHeads_, int kColumns_>
+struct Tile {
+  using Element = Element_;
+  static constexpr int32_t kHeads = kHeads_;
+  static constexpr int32_t kColumns = kColumns_;
+  static constexpr int32_t kTokens = kColumns / kHeads;
+  static constexpr int32_t kMaxDim = 128;
+  static constexpr int32_t kPanels = kMaxDim * Element::kBytes / kPanelRowBytes;
+  static constexpr int32_t kQueryBytes = kPanels * kColumns * kPanelRowBytes;
+  static constexpr int32_t kKeyBytes = kPanels * kTileKeys * kPanelRowBytes;
+  static_assert(kColumns % kHeads == 0);
+
+  struct alignas(128) Stage {
+    float scale[kTileKeys];
+    uint32_t in_cache[kTileKeys / 32];  // a bit for key row >> box_shift: the block table has it
+    int32_t first_key;
+    bool starts_group;
+  };
+  struct Queries {
+    float weights[kColumns];
+    float scale[kColumns];
+    RowTarget rows[kTokens];
+    int64_t t;
+  };
+
+  // bf16 queries of 256 columns are 64 KB: one copy, and room for four tiles of keys.
+  static constexpr int32_t kQueryStages = kQueryBytes > 48 * 1024 ? 1 : 2;
+  static constexpr int32_t kFixed =
+      1024 + kQueryStages * (kQueryBytes + int32_t(sizeof(Queries)) + 16) + 256;
+  static constexpr int32_t kFitting =
+      (kMaxShared - kFixed) / (kKeyBytes + int32_t(sizeof(Stage)) + 16);
+  static constexpr int32_t kStages = kFitting < 12 ? kFitting : 12;
+
+  struct Shared {
+    alignas(1024) uint8_t queries[kQueryStages][kQueryBytes];
+    alignas(1024) uint8_t keys[kStages][kKeyBytes];
+    Stage stage[kStages];
+    Queries query[kQueryStages];
+    uint64_t keys_full[kStages], keys_empty[kStages];
+    uint64_t queries_full[kQueryStages], queries_empty[kQueryStages];
+    int64_t sums[kThreads / 32];
+    Share share;
+  };
+  static constexpr int32_t kSharedBytes = int32_t(sizeof(Shared)) + 1024;
+  static_assert(kSharedBytes <= kMaxShared);
+};
+
+// A place in a ring and the parity of its current phase.
+template <int kCount>
+struct RingPlace {
+  int32_t i = 0;
+  uint32_t parity = 0;
+
+  __device__ void next() {
+    if (++i == kCount) {
+      i = 0;
+      parity ^= 1;
+    }
+  }
+};
+
+}  // namespace dsa::cuda::sm90

@@ -62,6 +62,7 @@ int run_all(Options& options, const std::string& command) {
   for (const std::string& path : options.peers) peers.read(path);
   Report report;
   report.set_peers(peers.names());
+  std::string broken;
   for (const Job& job : options.jobs) {
     progress.step(describe(job));
     Record record;
@@ -75,6 +76,12 @@ int run_all(Options& options, const std::string& command) {
       record["op"] = job.group;
       record["check"] = "-";
       record["note"] = fmt::format("{}: {}", describe(job), error.what());
+    } catch (const tinylm::BadInput&) {
+      throw;
+    } catch (const std::runtime_error& error) {
+      // A GPU's error stays: what was measured until here is shown.
+      broken = fmt::format("{}: {}", describe(job), error.what());
+      break;
     }
     if (!job.group.empty()) record["group"] = job.group;
     if (!job.model.empty()) record["model"] = job.model;
@@ -106,6 +113,10 @@ int run_all(Options& options, const std::string& command) {
     head["about"] = about;
     if (roofs) head["roofs"] = roofs->json();
     report.write_json(options.json, head);
+  }
+  if (!broken.empty()) {
+    fmt::print(stderr, "dsa-bench: {}\n", broken);
+    return 1;
   }
   if (report.any_failed()) {
     fmt::print(stderr, "dsa-bench: a result is wrong, see the column check\n");

@@ -82,7 +82,8 @@ void set_timing(Record& record, const Timing& timing, double bytes, double flop,
     record["mem_roof"] = record["gb_s"].get<double>() / *rate;
   }
   const std::string kernel = record["kernel"].get<std::string>();
-  const auto rate = roofs->flop_rate(kernel.substr(kernel.rfind('.') + 1), threads);
+  const auto rate = roofs->flop_rate(kernel.substr(kernel.rfind('.') + 1), threads,
+                                     record["dtype"].get<std::string>());
   if (flop > 0 && rate) record["flop_roof"] = record["gflop_s"].get<double>() / *rate;
 }
 

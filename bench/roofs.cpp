@@ -141,9 +141,14 @@ const Rate* Roofs::find(const std::string& name) const {
   return nullptr;
 }
 
-std::optional<double> Roofs::flop_rate(const std::string& family, int used_threads) const {
+std::optional<double> Roofs::flop_rate(const std::string& family, int used_threads,
+                                       const std::string& dtype) const {
   if (gpu) {
-    const Rate* rate = find(family == "sm80" ? "mma.bf16" : "wgmma.bf16");
+    if (dtype.starts_with("f32")) return std::nullopt;  // no tensor cores
+    // FP8 is converted where the family has no product of it.
+    const Rate* rate = find(family != "sm90"            ? "mma.bf16"
+                            : dtype.starts_with("e4m3") ? "wgmma.e4m3"
+                                                        : "wgmma.bf16");
     if (!rate) return std::nullopt;
     return rate->all;
   }

@@ -26,8 +26,10 @@ struct Roofs {
   double memory_bytes = 0;  // of the buffer that bandwidth was measured on
   double maximum_us = 0;    // one core, a row of 131072 f32 that stays in L2
   const Rate* find(const std::string& name) const;
-  // GFLOP/s that a kernel of this family ("avx512") can reach on `threads` threads.
-  std::optional<double> flop_rate(const std::string& family, int used_threads) const;
+  // GFLOP/s that a kernel of this family ("avx512") can reach on `threads` threads; on a GPU for
+  // products of this dtype.
+  std::optional<double> flop_rate(const std::string& family, int used_threads,
+                                  const std::string& dtype) const;
   // GB/s of reading memory.
   std::optional<double> read_rate(int used_threads) const;
   nlohmann::ordered_json json() const;

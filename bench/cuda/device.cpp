@@ -230,6 +230,15 @@ std::vector<DeviceRate> CudaDevice::roofs(double seconds) {
                                             "mma");
                                }) * 1e-9,
                    "GFLOP/s"});
+  if (properties_.major == 9) {
+    for (const bool fp8 : {false, true}) {
+      rates.push_back({fp8 ? "wgmma.e4m3" : "wgmma.bf16",
+                       cuda::wgmma_flop(fp8, kRounds, sms) / fastest([&] {
+                         check_cuda(cuda::enqueue_wgmma(fp8, kRounds, sink, sms, stream_), "wgmma");
+                       }) * 1e-9,
+                       "GFLOP/s"});
+    }
+  }
   rates.push_back({"empty kernel",
                    fastest([&] { check_cuda(cuda::enqueue_empty(stream_), "empty"); }) * 1e6,
                    "us"});

@@ -19,4 +19,10 @@ cudaError_t enqueue_empty(cudaStream_t stream);
 double mma_bf16_flop(int64_t rounds, int multiprocessors);
 cudaError_t enqueue_mma_bf16(int64_t rounds, float* sink, int multiprocessors, cudaStream_t stream);
 
+// The same by wgmma m64n256 from shared memory, of e4m3 or bf16: GPUs of compute capability 9.0
+// alone.
+double wgmma_flop(bool fp8, int64_t rounds, int multiprocessors);
+cudaError_t enqueue_wgmma(bool fp8, int64_t rounds, float* sink, int multiprocessors,
+                          cudaStream_t stream);
+
 }  // namespace bench::cuda

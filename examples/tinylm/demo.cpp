@@ -46,7 +46,7 @@ class Demo {
         mode_(options.dense ? AttentionMode::kDense : AttentionMode::kSparse),
         held_out_(read_text(options.model / "held_out.txt")),
         reference_(load_reference(options.model, config_.vocab)),
-        tolerance_(tolerance(options.dtype, options.cuda)) {
+        tolerance_(tolerance(options.dtype)) {
     if (!options.text.empty()) text_ = read_text(options.text);
     if (options.threads > 0) set_matrix_threads(options.threads);
   }

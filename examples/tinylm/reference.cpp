@@ -24,8 +24,7 @@ std::optional<Reference> load_reference(const std::filesystem::path &folder, int
                    .last_logits = file.floats("last_logits", std::vector{int64_t{vocab}})};
 }
 
-Tolerance tolerance(int32_t dtype, bool cuda) {
-  if (dtype == DSA_F32 && cuda) return {.mean_loss = 1e-3, .decode_logits = 1e-2};
+Tolerance tolerance(int32_t dtype) {
   if (dtype == DSA_F32) return {.mean_loss = 1e-4, .decode_logits = 1e-4};
   return {.mean_loss = 2e-2, .decode_logits = 0.2};
 }

@@ -23,8 +23,10 @@ target_compile_options(dsa_cuda PRIVATE
 set_target_properties(dsa_cuda PROPERTIES
   CUDA_RUNTIME_LIBRARY Static OUTPUT_NAME dsa-cuda PREFIX lib POSITION_INDEPENDENT_CODE ON
   CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+# libgcc_s stays shared, as in libdsa.so: the static one of GCC 12 asks for glibc 2.35, all else for
+# 2.34.
 target_link_options(dsa_cuda PRIVATE LINKER:--no-undefined LINKER:--gc-sections
-  -static-libstdc++ -static-libgcc
+  -static-libstdc++
   LINKER:--version-script=${PROJECT_SOURCE_DIR}/cmake/libdsa-cuda.map)
 set_property(TARGET dsa_cuda APPEND PROPERTY LINK_DEPENDS
   ${PROJECT_SOURCE_DIR}/cmake/libdsa-cuda.map)

@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterable, NamedTuple
 
 from . import _abi, _parallel
 from ._errors import InvalidError
-from ._load import check, lib
+from ._load import check, cuda_module, lib
 
 
 class Handle:
@@ -55,7 +55,8 @@ class Context:
                           libdsa.ParallelFor made from a C function, called with parallel_user
       allocate, release   allocate(bytes, alignment) -> address or None; release(address, bytes)
       log                 function(level, text); level 0 error, 1 warning, 2 information, 3 detail
-      module_path         libdsa-cuda.so or its folder
+      module_path         libdsa-cuda.so or its folder; None: DSA_BACKEND_PATH, else that of the
+                          package libdsa-cuda13, else beside libdsa.so
     """
 
     def __init__(self, *, device: int = 0, device_id: int = 0,
@@ -86,6 +87,8 @@ class Context:
             options.release = _parallel.release(release)
         if log is not None:
             options.log = _parallel.log(log)
+        if module_path is None and device == _abi.DEVICE_CUDA:
+            module_path = cuda_module()
         if module_path is not None:
             options.module_path = os.fsencode(module_path)
         pointer = ctypes.c_void_p()

@@ -10,6 +10,7 @@ import pathlib
 from . import _abi, _errors
 
 SONAME = f"libdsa.so.{_abi.ABI_VERSION}"
+_BUNDLED = pathlib.Path(__file__).with_name(SONAME)
 
 
 def _candidates():
@@ -21,8 +22,7 @@ def _candidates():
             return [chosen]
         return [os.path.join(chosen, name) for name in (SONAME, "libdsa.so")
                 if os.path.exists(os.path.join(chosen, name))] or [os.path.join(chosen, SONAME)]
-    bundled = pathlib.Path(__file__).with_name(SONAME)
-    return ([str(bundled)] if bundled.exists() else []) + [SONAME]
+    return ([str(_BUNDLED)] if _BUNDLED.exists() else []) + [SONAME]
 
 
 def _load():
@@ -50,6 +50,18 @@ def _load():
 
 
 lib, library_path = _load()
+
+
+def cuda_module() -> str | None:
+    """libdsa-cuda.so of the package libdsa-cuda13, which goes with the library in this package alone
+    and stands behind DSA_BACKEND_PATH. None: the library searches by itself."""
+    if library_path != str(_BUNDLED) or os.environ.get("DSA_BACKEND_PATH"):
+        return None
+    try:
+        import libdsa_cuda13
+    except ImportError:
+        return None
+    return libdsa_cuda13.path
 
 
 def last_error() -> str:

@@ -70,18 +70,20 @@ int run_all(Options& options, const std::string& command) {
       const Setup setup{context(job.context), options.settings, roofs ? &*roofs : nullptr,
                         job.device_mode};
       record = std::visit([&setup](const auto& c) { return run(setup, c); }, job.what);
-    } catch (const Unsupported& error) {
+    } catch (const std::runtime_error& error) {
+      const std::string what = fmt::format("{}: {}", describe(job), error.what());
+      const bool left_out =
+          dynamic_cast<const Unsupported*>(&error) || dynamic_cast<const tinylm::BadInput*>(&error);
+      if (left_out && !is_suite) throw;
+      if (!left_out) {
+        // A GPU's error stays: what was measured until here is shown.
+        broken = what;
+        break;
+      }
       // In a suite the other cases still count.
-      if (!is_suite) throw;
       record["op"] = job.group;
       record["check"] = "-";
-      record["note"] = fmt::format("{}: {}", describe(job), error.what());
-    } catch (const tinylm::BadInput&) {
-      throw;
-    } catch (const std::runtime_error& error) {
-      // A GPU's error stays: what was measured until here is shown.
-      broken = fmt::format("{}: {}", describe(job), error.what());
-      break;
+      record["note"] = what;
     }
     if (!job.group.empty()) record["group"] = job.group;
     if (!job.model.empty()) record["model"] = job.model;

@@ -4,6 +4,8 @@
   plot.py compare.csv                        bars: how many times faster than the other library
   plot.py bench.csv --kind scaling --x n     lines: a measure over rows, n, k, heads or threads
   plot.py bench.json --kind roof             bars: share of the memory and multiply-add roofs
+  plot.py gpu.csv --op topk --peer best      tables: times as fast as a peer (column to_best) by
+                                             rows and n, one for each k, or number of heads
 
 Without --kind: ratio where the file has ratios, roof where it has shares of roofs and one size
 only, else scaling over the size that varies most.
@@ -12,6 +14,7 @@ only, else scaling over the size that varies most.
 import argparse
 import csv
 import json
+import math
 import pathlib
 import sys
 
@@ -31,7 +34,8 @@ def parse_arguments():
     parser.add_argument("files", nargs="+", type=pathlib.Path, help="CSV or JSON files")
     parser.add_argument("-o", "--output", type=pathlib.Path,
                         help="PNG (default: the first file's name with .png)")
-    parser.add_argument("--kind", choices=["ratio", "scaling", "roof"])
+    parser.add_argument("--kind", choices=["ratio", "scaling", "roof", "peer"])
+    parser.add_argument("--peer", help="NAME of a column to_NAME: implies --kind peer")
     parser.add_argument("--x", choices=SIZES, help="the size along the axis of a scaling plot")
     parser.add_argument("--y", default="median_us",
                         choices=["median_us", "min_us", "gb_s", "gflop_s", "mem_roof", "flop_roof"],
@@ -135,6 +139,54 @@ def plot_scaling(axes, records, x, y):
     return 12
 
 
+def plot_peer(figure, records, peer):
+    column = "to_" + (peer or "best")
+    records = [r for r in records if number(r.get(column))]
+    if not records:
+        raise ValueError(f"no record has {column} (dsa-bench --peers)")
+    # Two sizes are the axes of a table; a table is what else differs.
+    keys = [key for key in ["op", "dtype", "timing", "k", "heads"]
+            if len(values_of(records, key)) > 1]
+    tables = {}
+    for r in records:
+        cell = tables.setdefault(name_of_all(r, keys), {})
+        cell[int(r["rows"]), int(r["n"])] = number(r[column])
+    figure.clear()
+    places = figure.subplots(1, len(tables), squeeze=False)[0]
+    for axes, (name, cells) in zip(places, tables.items()):
+        rows, columns = (sorted({place[i] for place in cells}) for i in (0, 1))
+        for (row, n), ratio in cells.items():
+            x, y = columns.index(n), rows.index(row)
+            shade = max(-1.0, min(1.0, math.log2(ratio)))
+            colour = (1 - max(shade, 0) * 0.6, 1 + min(shade, 0) * 0.5, 1 - abs(shade) * 0.6)
+            axes.add_patch(filled_cell((x - 0.5, y - 0.5), colour))
+            axes.text(x, y, f"{ratio:.2f}", ha="center", va="center", fontsize=7)
+        axes.set_xticks(range(len(columns)), [short(n) for n in columns], fontsize=8)
+        axes.set_yticks(range(len(rows)), [short(row) for row in rows], fontsize=8)
+        axes.set_xlim(-0.5, len(columns) - 0.5)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(LABELS["n"])
+        axes.set_title(name, fontsize=9)
+    places[0].set_ylabel(LABELS["rows"])
+    tallest = max(len({row for row, _ in cells}) for cells in tables.values())
+    widest = max(len({n for _, n in cells}) for cells in tables.values())
+    figure.set_size_inches(0.9 + len(tables) * (0.6 + 0.45 * widest), 1.4 + 0.32 * tallest)
+
+
+def name_of_all(record, keys):
+    return ", ".join(f"{key} {record[key]}" if number(record[key]) else str(record[key])
+                     for key in keys) or str(record.get("op"))
+
+
+def short(n):
+    return f"{n // 1024}K" if n >= 1024 and n % 1024 == 0 else str(n)
+
+
+def filled_cell(corner, colour):
+    from matplotlib.patches import Rectangle
+    return Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white")
+
+
 def main():
     arguments = parse_arguments()
     try:
@@ -149,16 +201,21 @@ def main():
         records = [r for path in arguments.files for r in read(path)]
         if arguments.op:
             records = [r for r in records if arguments.op in (r.get("op"), r.get("group"))]
-        kind = arguments.kind or pick_kind(records)
+        kind = arguments.kind or ("peer" if arguments.peer else pick_kind(records))
         figure, axes = plt.subplots(figsize=(9, 5))
-        if kind == "ratio":
+        if kind == "peer":
+            plot_peer(figure, records, arguments.peer)
+        elif kind == "ratio":
             entries = plot_ratio(axes, records)
         elif kind == "roof":
             entries = plot_roof(axes, records)
         else:
             entries = plot_scaling(axes, records, arguments.x, arguments.y)
-        figure.set_size_inches(9, max(3.5, 1.2 + 0.35 * entries))
-        axes.set_title(arguments.title)
+        if kind == "peer":
+            figure.suptitle(arguments.title, y=1.02, fontsize=10)
+        else:
+            figure.set_size_inches(9, max(3.5, 1.2 + 0.35 * entries))
+            axes.set_title(arguments.title)
         output = arguments.output or arguments.files[0].with_suffix(".png")
         figure.savefig(output, dpi=120, bbox_inches="tight")
     except (OSError, ValueError, KeyError) as problem:

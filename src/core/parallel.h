@@ -22,7 +22,7 @@ class Parallel {
   // much more when threads have to be woken.
   int32_t lanes_for(double ns) const {
     const double region = 250.0 * (max_lanes_ + 1);
-    return ns < 8000.0 || ns < 2.0 * region ? 1 : max_lanes_;
+    return ns < 6000.0 || ns < 1.5 * region ? 1 : max_lanes_;
   }
 
   // body(arg, lane) for every lane in [0, lanes); serial in a parallel region or a forked child.

@@ -1,6 +1,7 @@
 // One context used by several threads at once, over a parallel_for of std::thread and, where built
 // with it, over OpenMP. Bits must not depend on threads. The thread sanitizer runs this program.
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <string>
@@ -8,6 +9,10 @@
 #include <vector>
 
 #include "small_calls.h"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
 
 namespace {
 
@@ -121,5 +126,31 @@ TEST(Threads, TheLibrarysOwn) {
   share(ctx);
   dsa_ctx_destroy(ctx);
 }
+
+#if defined(_OPENMP)
+std::vector<pid_t> team_of_four() {
+  std::vector<pid_t> threads(4, 0);
+#pragma omp parallel num_threads(4)
+  threads[size_t(omp_get_thread_num())] = gettid();
+  return threads;
+}
+
+// A call that has work for two lanes must not make the runtime end the other two threads: the next
+// region of four, perhaps the host program's own, would have to start them again.
+TEST(Threads, SmallCallsKeepTheTeam) {
+  constexpr int64_t kRows = 2, kColumns = 60000, kSelected = 30000;  // too many to divide a row
+  dsa_ctx* ctx = context(4, nullptr, nullptr);
+  const std::vector<float> numbers = dsa::small_calls::numbers(kRows * kColumns, 1000, 9);
+  std::vector<int32_t> indices(kRows * kSelected);
+  dsa_topk_desc d = dsa_topk_desc_init();
+  d.scores = dsa_tensor_2d(const_cast<float*>(numbers.data()), DSA_F32, kRows, kColumns);
+  d.k = kSelected;
+  d.indices = dsa_tensor_2d(indices.data(), DSA_I32, kRows, kSelected);
+  const std::vector<pid_t> before = team_of_four();
+  EXPECT_EQ(dsa_topk(ctx, &d, nullptr), DSA_OK) << dsa_last_error();
+  EXPECT_EQ(team_of_four(), before);
+  dsa_ctx_destroy(ctx);
+}
+#endif
 
 }  // namespace

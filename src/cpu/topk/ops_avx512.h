@@ -24,6 +24,14 @@ struct TopkOps : Avx512 {
   static uint32_t eq_bits(F a, F b) { return eq(a, b); }
   static F keep_gt(F a, F b, F other) { return _mm512_mask_mov_ps(other, gt(a, b), a); }
   static F keep_le(F a, F b, F other) { return _mm512_mask_mov_ps(other, le(a, b), a); }
+  // n plus 1 where a > b.
+  static I count_gt(F a, F b, I n) {
+    return _mm512_mask_sub_epi32(n, gt(a, b), n, _mm512_set1_epi32(-1));
+  }
+  // Lanes where n < limit, else the other one.
+  static F keep_below(I n, I limit, F a, F other) {
+    return _mm512_mask_mov_ps(other, _mm512_cmplt_epi32_mask(n, limit), a);
+  }
   static float reduce_min(F a) {
     const __m256 y = _mm256_min_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
     __m128 x = _mm_min_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));

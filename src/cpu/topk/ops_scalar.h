@@ -21,6 +21,8 @@ struct TopkOps : Scalar {
   // Lanes where a > b, else the other one.
   static F keep_gt(F a, F b, F other) { return a > b ? a : other; }
   static F keep_le(F a, F b, F other) { return a <= b ? a : other; }
+  static I count_gt(F a, F b, I n) { return n + (a > b ? 1 : 0); }
+  static F keep_below(I n, I limit, F a, F other) { return n < limit ? a : other; }
   static float reduce_min(F a) { return a; }
 };
 

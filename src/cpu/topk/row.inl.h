@@ -162,7 +162,13 @@ template <class V>
 Cut select_short_row(const Row &row, const float *scores, void *memory, const Output &out) {
   const float bound = proved_bound<V>(scores, row.n, row.k);
   List list = make_list(memory, row.n, row.k, bound, row.select_neg_inf);
-  feed<V>(list, scores, row.n, row.index_base);
+  // About one survivor in a step of the filter. (Rows of 1000 that do not repeat, k 10, Zen 5: 183
+  // ns instead of 236; AVX2 220 instead of 340.)
+  if (row.k <= row.n / 64) {
+    feed<V, true>(list, scores, row.n, row.index_base);
+  } else {
+    feed<V>(list, scores, row.n, row.index_base);
+  }
   return finish<V>(list, out);
 }
 

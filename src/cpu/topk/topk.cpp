@@ -209,11 +209,13 @@ class DividedRows {
   std::atomic<int64_t> next_{0};
 };
 
-// What a row costs on one AVX-512 core (Xeon, Sapphire Rapids): up to 2048 elements are read twice.
+// What a row costs on one AVX-512 core (Xeon, Sapphire Rapids): up to 2048 elements are read twice,
+// and more survivors than two vectors hold are bisected.
 double row_ns(const TopkParams& p) {
   const double length = double(p.rows.max_length());
   const double selected = std::min(length, double(p.select.k));
-  return 100.0 + 0.2 * std::min(length, 2048.0) + 0.08 * length + 2.0 * selected;
+  return 60.0 + 0.15 * std::min(length, 2048.0) + 0.08 * length + 2.5 * selected +
+         (selected > 20.0 ? 150.0 : 0.0);
 }
 
 // Whole rows: as many lanes as there are. Parts of a row: the lists of n lanes' parts are joined on

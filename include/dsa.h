@@ -598,7 +598,7 @@ DSA_API dsa_status dsa_indexer_topk(dsa_ctx *ctx, const dsa_indexer_topk_desc *d
  * (less index_base[t], if given) stands for the g keys from begin[t] + i g on, cut by visibility;
  * DSA_BLOCK_TAIL: the keys after the row's last complete block are always read, after the others,
  * and take no part in counts or k; an index of that incomplete block is skipped then (pooled
- * indexers: GLM-5.3-Flash, HY-V4).
+ * indexers: GLM-5.3-Flash, Qwen4 QSA).
  *
  * A second scope: kv_b (and v_b, kv2_b) is another cache with its own layout, table, selection and
  * counts; one softmax, lse and max run over both scopes, first scope first; the sink enters once

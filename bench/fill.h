@@ -14,7 +14,7 @@ enum class Pattern { kRandn, kReluPlateau, kAllEqual, kLowBits, kRising, kFallin
 const std::vector<std::string>& pattern_names();     // in the order of the enum
 Pattern pattern_from_name(const std::string& name);  // throws std::invalid_argument
 
-// Independent normal numbers of mean 0, times `scale`.
+// Independent normal numbers of mean 0, times `scale`; from the 2^26th on they repeat.
 void fill_normal(Array& array, uint64_t seed, float scale = 1);
 
 // Scores [rows, n] for a top-k of k:

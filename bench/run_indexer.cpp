@@ -8,6 +8,7 @@
 #include "call.h"
 #include "cases.h"
 #include "real.h"
+#include "team.h"
 
 namespace bench {
 namespace {
@@ -110,15 +111,17 @@ struct Inputs {
     const int64_t pages = requests(c) * c.keys / kPage, bytes = kPage * (c.dim + 4);
     keys = Array(DSA_U8, {pages, bytes});
     block_table = Array(DSA_I32, {requests(c), c.keys / kPage});
-    for (int64_t p = 0; p < pages; ++p) {
-      block_table.data<int32_t>()[p] = int32_t(p);
-      char* page = keys.data<char>() + p * bytes;
-      std::memcpy(page, plain.data<char>() + p * kPage * c.dim, size_t(kPage * c.dim));
-      for (int64_t i = 0; i < kPage; ++i) {
-        const float scale = key_scale(p * kPage + i);
-        std::memcpy(page + kPage * c.dim + 4 * i, &scale, 4);
+    for_pieces(pages, 256, [&](int64_t begin, int64_t end) {
+      for (int64_t p = begin; p < end; ++p) {
+        block_table.data<int32_t>()[p] = int32_t(p);
+        char* page = keys.data<char>() + p * bytes;
+        std::memcpy(page, plain.data<char>() + p * kPage * c.dim, size_t(kPage * c.dim));
+        for (int64_t i = 0; i < kPage; ++i) {
+          const float scale = key_scale(p * kPage + i);
+          std::memcpy(page + kPage * c.dim + 4 * i, &scale, 4);
+        }
       }
-    }
+    });
   }
 };
 

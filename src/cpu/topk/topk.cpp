@@ -222,7 +222,9 @@ double row_ns(const TopkParams& p) {
 // one of them, at about 250 ns each, so ns / n + 250 n is to be small.
 int32_t choose_lanes(const TopkParams& p, const Parallel& parallel) {
   const double ns = double(p.rows.count) * row_ns(p);
-  const int32_t most = parallel.lanes_for(ns);
+  // Batches of short rows: 128 x 128, k 8, takes 12 us on one core of 16 and 7.5 on all.
+  constexpr double kLeastNs = 6000.0;
+  const int32_t most = parallel.lanes_for(ns, kLeastNs);
   if (divide(p, most).parts > 1) return std::min(most, int32_t(std::sqrt(ns / 250.0)));
   return int32_t(std::min<int64_t>(most, std::max<int64_t>(p.rows.count, 1)));
 }

@@ -1,38 +1,35 @@
 // cuda.topk.cluster: a cluster of blocks a dense row, for few rows. Time is barriers and latency:
 // the blocks meet once, when all have their lists.
-#include "cuda/topk/form.h"
 #include "cuda/topk/gated_row.cuh"
 
 namespace dsa::cuda::topk {
 namespace {
 
-constexpr int32_t kThreads = 1024;
-[[maybe_unused]] constexpr int32_t kSamples = 2;  // of a thread (below sm_90 the kernel is empty)
-[[maybe_unused]] constexpr int32_t kAtOnce = 4;   // slabs of a thread in flight
-constexpr int32_t kLargestK = 4096;
-constexpr int64_t kMostRows = 66;  // clusters of two fill 132 multiprocessors
+constexpr int32_t kThreads = 512;
+constexpr int32_t kBlocks = 2;  // of a multiprocessor: 16 clusters of 8 are there at once
+[[maybe_unused]] constexpr int32_t kSamples = 4;  // of a thread (below sm_90 the kernel is empty)
+constexpr int64_t kMostRows = 66;
 
 int32_t ranks_for(const TopkCall& c) {
-  if (c.p.rows.max_length() <= kListedRow) return 1;
+  if (c.p.rows.max_length() <= kListCapacity) return 1;
   return c.row_count <= 16 ? 8 : c.row_count <= 33 ? 4 : 2;
 }
 
 template <class Element>
-__global__ void __launch_bounds__(kThreads, 1) cluster(const __grid_constant__ TopkCall c) {
+__global__ void __launch_bounds__(kThreads, kBlocks) cluster(const __grid_constant__ DenseCall c) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(16) char memory[];
   let_next_start();
   wait_for_previous();
   const int32_t ranks = cluster_size();
-  const GatedMemory m = lay_out(memory, c.p.rows.max_length(), ranks);
-  gated_row<Element, kThreads, kSamples, kAtOnce>(c.p, c.first_row + blockIdx.x / ranks, m);
+  const GatedMemory m = lay_out(memory, c.length, ranks);
+  gated_row<kThreads, kSamples, Element>(c, static_cast<int32_t>(blockIdx.x) / ranks, m);
 #endif
 }
 
 const char* refuse(const TopkCall& c) {
   if (c.row_count > kMostRows) return "rows enough for a block each";
-  if (c.p.rows.max_length() > INT32_MAX / 2) return "rows above 2^30";
-  return refuse_but_dense(c, kLargestK);
+  return refuse_but_dense(c, kLargestGatedK);
 }
 
 cudaError_t launch(const TopkCall& c, const Run& run) {
@@ -45,7 +42,7 @@ cudaError_t launch(const TopkCall& c, const Run& run) {
                              .cluster = ranks,
                              .overlap_previous = true};
   const auto kernel = c.p.scores.dtype == DSA_F32 ? cluster<Float32> : cluster<Float16>;
-  return launch_function(kernel, shape, stream_of(run), c);
+  return launch_function(kernel, shape, stream_of(run), make_dense(c));
 }
 
 cudaError_t load() {

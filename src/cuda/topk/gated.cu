@@ -2,7 +2,6 @@
 // is read once.
 #include <algorithm>
 
-#include "cuda/topk/form.h"
 #include "cuda/topk/gated_row.cuh"
 
 namespace dsa::cuda::topk {
@@ -11,25 +10,20 @@ namespace {
 constexpr int32_t kThreads = 512;
 constexpr int32_t kBlocks = 2;   // of a multiprocessor
 constexpr int32_t kSamples = 4;  // of a thread
-constexpr int32_t kAtOnce = 4;   // slabs of a thread in flight
-constexpr int32_t kLargestK = 4096;
 
 template <class Element>
-__global__ void __launch_bounds__(kThreads, kBlocks) gated(const __grid_constant__ TopkCall c) {
+__global__ void __launch_bounds__(kThreads, kBlocks) gated(const __grid_constant__ DenseCall c) {
   extern __shared__ __align__(16) char memory[];
   let_next_start();
   wait_for_previous();
-  const GatedMemory m = lay_out(memory, c.p.rows.max_length(), 1);
+  const GatedMemory m = lay_out(memory, c.length, 1);
   for (int64_t i = blockIdx.x; i < c.row_count; i += gridDim.x) {
-    gated_row<Element, kThreads, kSamples, kAtOnce>(c.p, c.first_row + i, m);
+    gated_row<kThreads, kSamples, Element>(c, i, m);
     __syncthreads();
   }
 }
 
-const char* refuse(const TopkCall& c) {
-  if (c.p.rows.max_length() > INT32_MAX / 2) return "rows above 2^30";
-  return refuse_but_dense(c, kLargestK);
-}
+const char* refuse(const TopkCall& c) { return refuse_but_dense(c, kLargestGatedK); }
 
 cudaError_t launch(const TopkCall& c, const Run& run) {
   const int64_t bytes = gated_shared_bytes(c.p.rows.max_length(), 1);
@@ -40,7 +34,7 @@ cudaError_t launch(const TopkCall& c, const Run& run) {
       .shared_bytes = static_cast<int32_t>(bytes),
       .overlap_previous = run.device->compute_capability >= 90};
   const auto kernel = c.p.scores.dtype == DSA_F32 ? gated<Float32> : gated<Float16>;
-  return launch_function(kernel, shape, stream_of(run), c);
+  return launch_function(kernel, shape, stream_of(run), make_dense(c));
 }
 
 cudaError_t load() {

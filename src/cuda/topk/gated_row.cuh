@@ -3,19 +3,22 @@
 #pragma once
 
 #include "cuda/topk/cluster.cuh"
+#include "cuda/topk/dense_row.cuh"
 #include "cuda/topk/filter.cuh"
-#include "cuda/topk/sample.cuh"
 #include "cuda/topk/stream_row.cuh"
 
 namespace dsa::cuda::topk {
 
 inline constexpr int32_t kLargestCluster = 8;
 // A cluster's lists together, of which each of its blocks has the keys.
-inline constexpr int32_t kGatheredCapacity = 16384;
+inline constexpr int32_t kGatheredCapacity = 8192;
+// What passes the gate shall leave room for the sample's bad luck.
+inline constexpr int32_t kMostWanted = 4096;
+inline constexpr int32_t kLargestGatedK = 2048;
 
 struct GatedShared {
   BlockShared block;
-  List list;
+  alignas(16) Entry list[kListCapacity];
   ListHead head;
   ListHead heads[kLargestCluster];
 };
@@ -41,7 +44,7 @@ constexpr int64_t gated_shared_bytes(int64_t max_length, int32_t ranks) {
          int64_t{bitmap_quads(max_length, ranks)} * 20;
 }
 
-__device__ inline GatedMemory lay_out(char* memory, int64_t max_length, int32_t ranks) {
+__device__ inline GatedMemory lay_out(char* memory, int32_t max_length, int32_t ranks) {
   GatedShared& shared = *reinterpret_cast<GatedShared*>(memory);
   uint32_t* const gathered = reinterpret_cast<uint32_t*>(&shared + 1);
   uint32_t* const bits = gathered + (ranks > 1 ? kGatheredCapacity : 0);
@@ -54,244 +57,280 @@ struct OwnSelection {
   int32_t last_place = -1;
   int32_t offset = 0;  // selected in earlier slices
 
-  __device__ bool takes(uint32_t other, int32_t place) const {
-    return other > key || (other == key && place <= last_place);
+  __device__ bool takes(const Entry& x, uint32_t lowest) const {
+    const uint32_t other = selectable_key(x.score, lowest);
+    return other > key || (other == key && x.place <= last_place && other != kNoKey);
   }
 };
 
-// Copies the keys of all lists of the cluster to `gathered`, in the order of ranks.
+// What passed the gate in the slices of a cluster, and in those before the block's own.
+struct Passed {
+  int32_t all, equal, before, equal_before;
+  uint32_t top;
+  bool overflow;
+};
+
+// Exchanges list heads and copies the keys of all lists of the cluster to `gathered`, in the order
+// of ranks. Afterwards nothing more is read of other blocks; cluster_wait() says when they are
+// done.
 template <int kThreads>
-__device__ void gather_lists(const GatedMemory& m, int32_t ranks) {
-  uint32_t first[kLargestCluster];  // loads of all ranks in flight at once
-#pragma unroll
-  for (int32_t r = 0; r < kLargestCluster; ++r) {
-    const int32_t size = r < ranks ? m.shared.heads[r].greater : 0;
-    if (static_cast<int32_t>(threadIdx.x) < size) {
-      first[r] = load_remote(&m.shared.list.keys[threadIdx.x], r);
+__device__ Passed gather_lists(const GatedMemory& m, int32_t rank, int32_t ranks) {
+  cluster_arrive();
+  cluster_wait();
+  if (static_cast<int32_t>(threadIdx.x) < ranks) {
+    const ListHead& here = m.shared.head;
+    ListHead& head = m.shared.heads[threadIdx.x];
+    head.size = static_cast<int32_t>(load_remote(&here.size, threadIdx.x));
+    head.equal = static_cast<int32_t>(load_remote(&here.equal, threadIdx.x));
+    head.top = load_remote(&here.top, threadIdx.x);
+  }
+  __syncthreads();
+  Passed passed = {};
+#pragma unroll 1
+  for (int32_t r = 0; r < ranks; ++r) {
+    const ListHead& head = m.shared.heads[r];
+    if (r == rank) {
+      passed.before = passed.all;
+      passed.equal_before = passed.equal;
+    }
+    passed.all += head.size;
+    passed.equal += head.equal;
+    passed.top = max(passed.top, head.top);
+    passed.overflow |= head.size > kListCapacity;
+  }
+  passed.overflow |= passed.all > kGatheredCapacity;
+  if (!passed.overflow) {
+    // Element i of all, by whoever finds in which list it is: the loads are independent.
+#pragma unroll 4
+    for (int32_t i = threadIdx.x; i < passed.all; i += kThreads) {
+      int32_t r = 0, at = i;
+      while (at >= m.shared.heads[r].size) at -= m.shared.heads[r++].size;
+      m.gathered[i] = ordered_key(__uint_as_float(load_remote(&m.shared.list[at].score, r)));
     }
   }
-  int32_t offset = 0;
-#pragma unroll
-  for (int32_t r = 0; r < kLargestCluster; ++r) {
-    const int32_t size = r < ranks ? m.shared.heads[r].greater : 0;
-    if (static_cast<int32_t>(threadIdx.x) < size) m.gathered[offset + threadIdx.x] = first[r];
-    for (int32_t i = threadIdx.x + kThreads; i < size; i += kThreads) {
-      m.gathered[offset + i] = load_remote(&m.shared.list.keys[i], r);
-    }
-    offset += size;
-  }
+  cluster_arrive();
+  __syncthreads();
+  return passed;
 }
 
 // Puts the first `quota` elements of the slice that equal the gate behind the list's `size`. The
 // head stays as it is: other blocks of the cluster may still be reading it.
-template <class Element, int kThreads>
-__device__ void append_equal(const RowScores& row, const Slice<Element>& slice, float gate,
-                             int32_t quota, int32_t size, GatedShared& shared) {
-  const uint32_t key = ordered_key(gate);
+template <int kThreads, class Element>
+__device__ __noinline__ void append_equal(const Slice<Element>& slice, Element element, float gate,
+                                          int32_t quota, int32_t size, GatedShared& shared) {
   const int32_t begin = max(slice.first_place(), slice.shift);
   const int32_t end = min(slice.first_place() + slice.length(), slice.row_end);
+  const char* const first =
+      reinterpret_cast<const char*>(slice.slabs) + slice.shift * (16 / Element::kCount);
   int32_t found = 0;
   for (int32_t tile = begin; tile < end && found < quota; tile += kThreads) {
     const int32_t place = tile + static_cast<int32_t>(threadIdx.x);
-    const bool is_equal = place < end && row.score(place - slice.shift) == gate;
+    const float score = place < end ? element.at(first, place - slice.shift) : 0.0f;
+    const bool is_equal = place < end && score == gate;
     __syncthreads();
     uint32_t total;
     const int32_t rank =
         found + static_cast<int32_t>(exclusive_sum<kThreads>(is_equal, total, shared.block));
-    if (is_equal && rank < quota) {
-      shared.list.keys[size + rank] = key;
-      shared.list.places[size + rank] = place;
-    }
+    if (is_equal && rank < quota) shared.list[size + rank] = {score, place};
     found += static_cast<int32_t>(total);
   }
   __syncthreads();
 }
 
-// Writes the selected part of the list in order of places.
-template <class Element, int kThreads>
-__device__ void write_selection(const Slice<Element>& slice, const OwnSelection& own, int32_t size,
-                                const RowOutput& out, const GatedMemory& m) {
-  const List& list = m.shared.list;
-  const int32_t quads = (slice.length() + 127) / 128;
-  for (int32_t i = threadIdx.x; i < quads; i += kThreads) {
-    reinterpret_cast<uint4*>(m.bits)[i] = {};
-  }
-  __syncthreads();
-  for (int32_t i = threadIdx.x; i < size; i += kThreads) {
-    if (!own.takes(list.keys[i], list.places[i])) continue;
-    const int32_t bit = list.places[i] - slice.first_place();
-    atomicOr(&m.bits[bit >> 5], 1u << (bit & 31));
-  }
-  __syncthreads();
+// Number of set bits before each 128 places.
+template <int kThreads>
+__device__ void sum_bits(const GatedMemory& m, int32_t quads) {
   const int32_t each = (quads + kThreads - 1) / kThreads;
   const int32_t begin = min(static_cast<int32_t>(threadIdx.x) * each, quads);
   const int32_t end = min(begin + each, quads);
   uint32_t sum = 0;
+#pragma unroll 1
   for (int32_t i = begin; i < end; ++i) {
     const uint4 quad = reinterpret_cast<const uint4*>(m.bits)[i];
     m.before[i] = sum;
     sum += __popc(quad.x) + __popc(quad.y) + __popc(quad.z) + __popc(quad.w);
   }
   uint32_t total;
-  const uint32_t offset = own.offset + exclusive_sum<kThreads>(sum, total, m.shared.block);
+  const uint32_t offset = exclusive_sum<kThreads>(sum, total, m.shared.block);
+#pragma unroll 1
   for (int32_t i = begin; i < end; ++i) m.before[i] += offset;
+}
+
+__device__ inline int32_t bits_before(const GatedMemory& m, int32_t bit) {
+  const uint4 quad = reinterpret_cast<const uint4*>(m.bits)[bit >> 7];
+  const int32_t word = bit >> 5 & 3;
+  const uint32_t own = word == 0 ? quad.x : word == 1 ? quad.y : word == 2 ? quad.z : quad.w;
+  return static_cast<int32_t>(m.before[bit >> 7]) + (word > 0 ? __popc(quad.x) : 0) +
+         (word > 1 ? __popc(quad.y) : 0) + (word > 2 ? __popc(quad.z) : 0) +
+         __popc(own & ((1u << (bit & 31)) - 1));
+}
+
+// Calls write(at, place) for the selected part of the list, `at` counted in order of places.
+template <int kThreads, class Write>
+__device__ void for_selected(const GatedMemory& m, const OwnSelection& own, int32_t first_place,
+                             int32_t length, int32_t size, uint32_t lowest, Write write) {
+  const Entry* const list = m.shared.list;
+  const int32_t quads = (length + 127) / 128;
+#pragma unroll 1
+  for (int32_t i = threadIdx.x; i < quads; i += kThreads) {
+    reinterpret_cast<uint4*>(m.bits)[i] = {};
+  }
   __syncthreads();
+#pragma unroll 1
   for (int32_t i = threadIdx.x; i < size; i += kThreads) {
-    const int32_t place = list.places[i];
-    if (!own.takes(list.keys[i], place)) continue;
-    const int32_t bit = place - slice.first_place();
-    const int32_t word = bit >> 5;
-    uint32_t at = m.before[word >> 2];
-    for (int32_t w = word & ~3; w < word; ++w) at += __popc(m.bits[w]);
-    at += __popc(m.bits[word] & ((1u << (bit & 31)) - 1));
-    out.write(static_cast<int32_t>(at), place - slice.shift);
+    const Entry x = list[i];
+    const int32_t bit = x.place - first_place;
+    if (own.takes(x, lowest)) atomicOr(&m.bits[bit >> 5], 1u << (bit & 31));
+  }
+  __syncthreads();
+  sum_bits<kThreads>(m, quads);
+  __syncthreads();
+#pragma unroll 1
+  for (int32_t i = threadIdx.x; i < size; i += kThreads) {
+    const Entry x = list[i];
+    if (own.takes(x, lowest)) write(own.offset + bits_before(m, x.place - first_place), x.place);
   }
 }
 
-// A row of up to kListCapacity keys goes by rank 0 alone, all of it through the list.
-inline constexpr int32_t kListedRow = kListCapacity;
+// for_selected into outputs of any kind.
+template <int kThreads>
+__device__ __noinline__ void write_selected_any(const TopkCall& call, int64_t row_number,
+                                                const GatedMemory& m, const OwnSelection& own,
+                                                int32_t first_place, int32_t length, int32_t shift,
+                                                int32_t size, uint32_t lowest) {
+  const RowScores row(call.p, call.first_row + row_number);
+  const RowOutput out(call.p, row);
+  for_selected<kThreads>(m, own, first_place, length, size, lowest,
+                         [&](int32_t at, int32_t place) { out.write(at, place - shift); });
+}
 
-template <class Element, int kThreads, int kSamples, int kAtOnce>
-__device__ void gated_row(const TopkParams& p, int64_t t, const GatedMemory& m) {
+// A block's share of the ties at the threshold, where some come from earlier slices.
+struct Ties {
+  int32_t before, own;
+};
+
+// Counts, among the gathered keys, what earlier slices select above the threshold (`offset`) and
+// the ties.
+template <int kThreads>
+__device__ Ties count_ties(const GatedMemory& m, uint32_t key, int32_t lists_before, int32_t size,
+                           int32_t& offset) {
+  uint32_t before = 0, own = 0;
+#pragma unroll 1
+  for (int32_t i = threadIdx.x; i < lists_before + size; i += kThreads) {
+    const uint32_t other = m.gathered[i];
+    if (i >= lists_before) {
+      own += other == key ? 1u : 0u;
+    } else {
+      before += (other > key ? 1u << 16 : 0u) + (other == key ? 1u : 0u);
+    }
+  }
+  uint32_t all_before, all_own;
+  exclusive_sum<kThreads>(before, all_before, m.shared.block);
+  __syncthreads();
+  exclusive_sum<kThreads>(own, all_own, m.shared.block);
+  __syncthreads();
+  offset = static_cast<int32_t>(all_before >> 16);
+  return {static_cast<int32_t>(all_before & 0xffffu), static_cast<int32_t>(all_own)};
+}
+
+// A row of up to kListCapacity keys goes by rank 0 alone, all of it through the list.
+template <int kThreads, int kSamples, class Element>
+__device__ void gated_row(const DenseCall& c, int64_t i, const GatedMemory& m) {
   GatedShared& shared = m.shared;
-  const RowScores row(p, t);
-  const SelectParams& select = p.select;
-  const Element element(p.scores.dtype);
-  const bool listed = row.n <= kListedRow;
+  const DenseRow row = dense_row(c, i);
+  const bool listed = row.n <= kListCapacity;
   const int32_t rank = cluster_rank();
   const int32_t ranks = listed ? 1 : cluster_size();
   if (listed && rank > 0) return;
-  const Slice<Element> slice(row, rank, ranks);
+  const Element element(c.dtype);
+  const Slice<Element> slice(row.first, row.n, rank, ranks);
 
-  if (threadIdx.x == 0) shared.head = {0, 0, 0};
-  float gate = -__builtin_inff();
+  Gate gate = {-__builtin_inff(), true};
+  Passed passed = {};
+  int32_t size = row.n;  // of the own list
   if (listed) {
-    list_all<Element, kThreads>(row, slice, element, shared.list);
+    list_all<kThreads>(slice, element, shared.list);
     __syncthreads();
+    passed.all = row.n;
+    passed.top = kPosInfKey;
   } else {
-    Batch<Element, kThreads, kAtOnce> batch;
-    batch.load(slice, slice.full_begin + static_cast<int32_t>(threadIdx.x));
-    gate = sample_gate<kThreads, kSamples>(row, select.k, shared.block);
-    filter(row, slice, element, batch, gate, shared.list, shared.head);
+    if (threadIdx.x == 0) shared.head = {0, 0, 0};
+    const Batch<Element> batch = load_batch<kThreads>(slice, slice.begin);
+    gate = sample_gate<kThreads, kSamples>(row.first, row.n, element, c.k, kMostWanted, c.lowest,
+                                           shared.block);
+    filter<kThreads>(slice, element, batch, gate, shared.list, shared.head);
     __syncthreads();
-  }
-
-  // What passed in all slices, and in those before this one.
-  int32_t size = listed ? row.n : shared.head.greater;  // of the own list
-  int32_t all = size, equal = shared.head.equal, lists_before = 0, equal_before = 0;
-  bool overflow = size > kListCapacity;
-  uint32_t top = listed ? kPosInfKey : shared.head.top;
-  const uint32_t* keys = shared.list.keys;
-  if (ranks > 1) {
-    cluster_arrive();
-    cluster_wait();
-    if (static_cast<int32_t>(threadIdx.x) < ranks) {
-      ListHead& head = shared.heads[threadIdx.x];
-      head.greater = static_cast<int32_t>(load_remote(&shared.head.greater, threadIdx.x));
-      head.equal = static_cast<int32_t>(load_remote(&shared.head.equal, threadIdx.x));
-      head.top = load_remote(&shared.head.top, threadIdx.x);
-    }
-    __syncthreads();
-    all = equal = 0;
-    for (int32_t r = 0; r < ranks; ++r) {
-      const ListHead& head = shared.heads[r];
-      if (r == rank) {
-        lists_before = all;
-        equal_before = equal;
-      }
-      all += head.greater;
-      equal += head.equal;
-      top = max(top, head.top);
-      overflow |= head.greater > kListCapacity;
-    }
-    overflow |= all > kGatheredCapacity;
-    if (!overflow) gather_lists<kThreads>(m, ranks);
-    keys = m.gathered;
-    cluster_arrive();  // of the other blocks' memory nothing more is read
-    __syncthreads();
-  }
-  const int32_t own_equal = ranks > 1 ? shared.heads[rank].equal : equal;
-  if (gate == -__builtin_inff() && !select.select_neg_inf) equal = equal_before = 0;
-  const bool proved = gate == -__builtin_inff() || all + equal >= select.k;
-
-  if (overflow || !proved) {
-    if (rank == 0) stream_row_of<kThreads>(p, t, shared.block);
-  } else {
-    const bool wants_cut = select.cut_score.given() || select.cut_index.given();
-    Threshold threshold;
-    const int32_t wanted = listed ? select.k : min(select.k, all + equal);
-    if (listed || (wanted > 0 && all >= wanted)) {
-      threshold = select_keys<kThreads>(
-          all, [&](int32_t i) { return keys[i]; }, listed ? 1u : ordered_key(gate), top, wanted,
-          wants_cut, shared.block);
-    } else {
-      threshold.count = wanted;
-      threshold.key = ordered_key(gate);
-      threshold.quota = wanted - all;
-      threshold.equal = equal;
-    }
-    const bool equals_listed = listed || all >= wanted;
-
-    OwnSelection own;
-    own.key = threshold.key;
-    // Ties: those in earlier slices go first.
-    int32_t own_ties = equals_listed ? threshold.equal : own_equal;
-    int32_t ties_before = equal_before;
+    size = shared.head.size;
     if (ranks > 1) {
-      uint32_t counts = 0;  // above and equal to the threshold, in earlier slices
-      for (int32_t i = threadIdx.x; i < lists_before; i += kThreads) {
-        counts += (keys[i] > threshold.key ? 1u << 16 : 0u) + (keys[i] == threshold.key ? 1u : 0u);
-      }
-      uint32_t total;
-      exclusive_sum<kThreads>(counts, total, shared.block);
-      __syncthreads();
-      if (equals_listed) {
-        ties_before = static_cast<int32_t>(total & 0xffffu);
-        counts = 0;
-        for (int32_t i = threadIdx.x; i < size; i += kThreads) {
-          counts += shared.list.keys[i] == threshold.key;
-        }
-        uint32_t ties;
-        exclusive_sum<kThreads>(counts, ties, shared.block);
-        __syncthreads();
-        own_ties = static_cast<int32_t>(ties);
-      }
-      own.offset = static_cast<int32_t>(total >> 16) + min(ties_before, threshold.quota);
+      passed = gather_lists<kThreads>(m, rank, ranks);
+    } else {
+      passed = {size, shared.head.equal, 0, 0, shared.head.top, size > kListCapacity};
     }
-    const int32_t own_quota = min(max(threshold.quota - ties_before, 0), own_ties);
-    const bool has_cut = own_quota > 0 && ties_before + own_quota == threshold.quota;
-    if (own_quota > 0 && !equals_listed) {
-      append_equal<Element, kThreads>(row, slice, gate, own_quota, size, shared);
-      size += own_quota;
-      own_ties = own_quota;
+  }
+  const int32_t own_equal = ranks > 1 ? shared.heads[rank].equal : passed.equal;
+  const bool no_gate = gate.score == -__builtin_inff();
+  if (no_gate && c.lowest > kNegInfKey) passed.equal = passed.equal_before = 0;
+  const bool proved = no_gate || passed.all + passed.equal >= c.k;
+
+  if (passed.overflow || !proved) {
+    if (rank == 0) stream_row_of<kThreads>(c.full.p, c.full.first_row + i, shared.block);
+    if (ranks > 1) cluster_wait();
+    return;
+  }
+  const uint32_t gate_key = ordered_key(gate.score);
+  const int32_t wanted = listed ? c.k : min(c.k, passed.all + passed.equal);
+  // Or the threshold is the gate itself, whose equals are not in the list.
+  const bool in_list = listed || passed.all >= wanted;
+  Threshold threshold = {wanted, gate_key, wanted - passed.all, passed.equal};
+  if (in_list && (listed || wanted > 0)) {
+    const auto key = [&](int32_t j) {
+      return ranks > 1 ? m.gathered[j] : selectable_key(shared.list[j].score, c.lowest);
+    };
+    threshold = select_keys<kThreads>(passed.all, key, listed ? 1u : gate_key, passed.top, wanted,
+                                      c.wants_cut, shared.block);
+  }
+
+  OwnSelection own;
+  own.key = threshold.key;
+  Ties ties = {passed.equal_before, in_list ? threshold.equal : own_equal};
+  if (ranks > 1) {
+    const Ties counted = count_ties<kThreads>(m, threshold.key, passed.before, size, own.offset);
+    if (in_list) ties = counted;
+    own.offset += min(ties.before, threshold.quota);
+  }
+  const int32_t quota = min(max(threshold.quota - ties.before, 0), ties.own);
+  const bool has_cut = quota > 0 && ties.before + quota == threshold.quota;
+  if (quota > 0) {
+    if (!in_list) {
+      append_equal<kThreads>(slice, element, gate.score, quota, size, shared);
+      size += quota;
     }
-    if (own_quota > 0 && (own_quota < own_ties || (has_cut && wants_cut))) {
-      // The own_quota-th smallest place among the ties.
+    own.last_place = INT32_MAX;
+    if ((in_list && quota < ties.own) || (has_cut && c.wants_cut)) {
+      // The quota-th smallest place among the ties.
       const int32_t after = slice.first_place() + slice.length();
+      const auto key = [&](int32_t j) {
+        const Entry x = shared.list[j];
+        return selectable_key(x.score, c.lowest) == threshold.key
+                   ? static_cast<uint32_t>(after - x.place)
+                   : kNoKey;
+      };
       const Threshold last = select_keys<kThreads>(
-          size,
-          [&](int32_t i) {
-            return shared.list.keys[i] == threshold.key
-                       ? static_cast<uint32_t>(after - shared.list.places[i])
-                       : kNoKey;
-          },
-          1u, static_cast<uint32_t>(slice.length()), own_quota, true, shared.block);
+          size, key, 1u, static_cast<uint32_t>(slice.length()), quota, true, shared.block);
       own.last_place = after - static_cast<int32_t>(last.key);
-      if (has_cut && threadIdx.x == 0) {
-        RowOutput(p, row).write_cut(own.last_place - slice.shift);
+      if (has_cut && c.wants_cut && threadIdx.x == 0) {
+        write_cut(c.full, i, own.last_place - slice.shift);
       }
-    } else if (own_quota > 0) {
-      own.last_place = INT32_MAX;
     }
-    const RowOutput out(p, row);
-    if (rank == 0 && threadIdx.x == 0) {
-      out.write_count(threshold.count);
-      if (threshold.count == 0) out.write_no_cut();
-    }
-    if (!select.cut_only()) {
-      if (rank == 0) out.fill(threshold.count, threadIdx.x, kThreads);
-      write_selection<Element, kThreads>(slice, own, size, out, m);
-    }
+  }
+  if (rank == 0) end_row(c, i, threshold.count, threadIdx.x, kThreads);
+  if (c.plain) {
+    int32_t* const out = c.indices + i * c.index_stride;
+    for_selected<kThreads>(m, own, slice.first_place(), slice.length(), size, c.lowest,
+                           [&](int32_t at, int32_t place) { out[at] = place - slice.shift; });
+  } else if (c.emits) {
+    write_selected_any<kThreads>(c.full, i, m, own, slice.first_place(), slice.length(),
+                                 slice.shift, size, c.lowest);
   }
   if (ranks > 1) cluster_wait();
 }

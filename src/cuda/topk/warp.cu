@@ -4,9 +4,9 @@
 #include <algorithm>
 
 #include "cuda/topk/cluster.cuh"
-#include "cuda/topk/form.h"
-#include "cuda/topk/row.cuh"
+#include "cuda/topk/dense_row.cuh"
 #include "cuda/topk/select_keys.cuh"
+#include "cuda/topk/slab.cuh"
 
 namespace dsa::cuda::topk {
 namespace {
@@ -70,40 +70,21 @@ __device__ Threshold warp_threshold(const uint32_t (&keys)[kKeys], int32_t count
   return result;
 }
 
-template <class Score, int kKeys>
-__device__ void warp_row(const TopkParams& p, int64_t t) {
-  const RowScores row(p, t);
-  const SelectParams& select = p.select;
-  const bool bf16 = p.scores.dtype == DSA_BF16;
+template <class Element, int kKeys>
+__device__ void warp_row(const DenseCall& c, int64_t row_number, uint16_t* staged) {
+  const DenseRow row = dense_row(c, row_number);
+  const Element element(c.dtype);
   uint32_t keys[kKeys];
-  int32_t count = 0;
 #pragma unroll
   for (int32_t i = 0; i < kKeys; ++i) {
     const int32_t j = i * 32 + lane_id();
-    keys[i] = kNoKey;
-    if (j < row.n) {
-      const Score bits = __ldg(reinterpret_cast<const Score*>(row.first) + j);
-      float x;
-      if constexpr (sizeof(Score) == 4) {
-        x = __uint_as_float(bits);
-      } else {
-        x = bf16 ? __uint_as_float(static_cast<uint32_t>(bits) << 16)
-                 : __half2float(__ushort_as_half(bits));
-      }
-      keys[i] = selectable_key(x, row.lowest);
-    }
+    const float x = j < row.n ? element.at(row.first, j) : -__builtin_nanf("");
+    keys[i] = selectable_key(x, c.lowest);
   }
-  count = count_from(keys, 1);
-  const bool wants_cut = select.cut_score.given() || select.cut_index.given();
-  const Threshold threshold = warp_threshold(keys, count, select.k, wants_cut);
+  const Threshold threshold = warp_threshold(keys, count_from(keys, 1), c.k, c.wants_cut);
 
-  const RowOutput out(p, row);
-  if (lane_id() == 0) {
-    out.write_count(threshold.count);
-    if (threshold.count == 0) out.write_no_cut();
-  }
   const uint32_t lower = (1u << lane_id()) - 1;
-  int32_t at = 0, equals = 0;
+  int32_t at = 0, equals = 0, cut = -1;
 #pragma unroll
   for (int32_t i = 0; i < kKeys; ++i) {
     bool takes = keys[i] > threshold.key;
@@ -114,22 +95,32 @@ __device__ void warp_row(const TopkParams& p, int64_t t) {
       const int32_t rank = equals + __popc(lanes & lower);
       equals += __popc(lanes);
       takes |= is_equal && rank < threshold.quota;
-      if (is_equal && rank == threshold.quota - 1) out.write_cut(j);
+      if (is_equal && rank == threshold.quota - 1) cut = j;
     }
     const uint32_t lanes = __ballot_sync(kAllLanes, takes);
-    if (takes && !select.cut_only()) out.write(at + __popc(lanes & lower), j);
+    if (takes) staged[at + __popc(lanes & lower)] = static_cast<uint16_t>(j);
     at += __popc(lanes);
   }
-  if (!select.cut_only()) out.fill(threshold.count, lane_id(), 32);
+  __syncwarp();
+  write_staged(c, row_number, staged, 0, threshold.count, lane_id(), 32);
+  end_row(c, row_number, threshold.count, lane_id(), 32);
+  if (c.wants_cut && cut >= 0) write_cut(c.full, row_number, cut);
+  __syncwarp();
 }
 
-template <class Score, int kKeys>
-__global__ void __launch_bounds__(kWarps * 32) warp(const __grid_constant__ TopkCall c) {
+// As many warps as registers allow: they hide each other's loads and ballots.
+constexpr int32_t blocks_for(int32_t keys) { return keys > 32 ? 5 : keys > 16 ? 6 : 8; }
+
+template <class Element, int kKeys>
+__global__ void __launch_bounds__(kWarps * 32, blocks_for(kKeys))
+    warp(const __grid_constant__ DenseCall c) {
+  extern __shared__ uint16_t all_staged[];
   let_next_start();
   wait_for_previous();
+  uint16_t* const staged = all_staged + warp_id() * min(c.k, c.length);
   for (int64_t i = int64_t{blockIdx.x} * kWarps + warp_id(); i < c.row_count;
        i += int64_t{gridDim.x} * kWarps) {
-    warp_row<Score, kKeys>(c.p, c.first_row + i);
+    warp_row<Element, kKeys>(c, i, staged);
   }
 }
 
@@ -138,37 +129,40 @@ const char* refuse(const TopkCall& c) {
   return refuse_but_dense(c, INT32_MAX);
 }
 
-template <class Score, int kKeys>
+template <class Element, int kKeys>
 cudaError_t launch_as(const TopkCall& c, const Run& run) {
+  const int32_t selected =
+      static_cast<int32_t>(std::min<int64_t>(c.p.select.k, c.p.rows.max_length()));
   const int64_t blocks = std::min<int64_t>((c.row_count + kWarps - 1) / kWarps, INT32_MAX);
   const LaunchShape shape = {.grid = static_cast<uint32_t>(blocks),
                              .block = kWarps * 32,
+                             .shared_bytes = kWarps * selected * 2,
                              .overlap_previous = run.device->compute_capability >= 90};
-  return launch_function(warp<Score, kKeys>, shape, stream_of(run), c);
+  return launch_function(warp<Element, kKeys>, shape, stream_of(run), make_dense(c));
 }
 
-template <class Score>
+template <class Element>
 cudaError_t launch_of(const TopkCall& c, const Run& run) {
   const int64_t length = c.p.rows.max_length();
-  if (length <= 128) return launch_as<Score, 4>(c, run);
-  if (length <= 512) return launch_as<Score, 16>(c, run);
-  if (length <= 1024) return launch_as<Score, 32>(c, run);
-  return launch_as<Score, 64>(c, run);
+  if (length <= 128) return launch_as<Element, 4>(c, run);
+  if (length <= 512) return launch_as<Element, 16>(c, run);
+  if (length <= 1024) return launch_as<Element, 32>(c, run);
+  return launch_as<Element, 64>(c, run);
 }
 
 cudaError_t launch(const TopkCall& c, const Run& run) {
-  return c.p.scores.dtype == DSA_F32 ? launch_of<uint32_t>(c, run)
-                                     : launch_of<unsigned short>(c, run);
+  return c.p.scores.dtype == DSA_F32 ? launch_of<Float32>(c, run) : launch_of<Float16>(c, run);
 }
 
-template <class Score>
+template <class Element>
 cudaError_t load_of() {
-  return load_functions(0, warp<Score, 4>, warp<Score, 16>, warp<Score, 32>, warp<Score, 64>);
+  return load_functions(0, warp<Element, 4>, warp<Element, 16>, warp<Element, 32>,
+                        warp<Element, 64>);
 }
 
 cudaError_t load() {
-  const cudaError_t error = load_of<uint32_t>();
-  return error == cudaSuccess ? load_of<unsigned short>() : error;
+  const cudaError_t error = load_of<Float32>();
+  return error == cudaSuccess ? load_of<Float16>() : error;
 }
 
 }  // namespace

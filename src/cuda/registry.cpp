@@ -16,6 +16,7 @@ const Kernel* const kKernels[] = {
     &kIndexerSm80,
     &kIndexerTopkSm80,
     &kTopkWarp,
+    &kTopkRegistersCluster,
     &kTopkRegisters,
     &kTopkCluster,
     &kTopkGated,

@@ -7,11 +7,10 @@ namespace {
 
 constexpr int32_t kThreads = 512;
 constexpr int32_t kBlocks = 2;  // of a multiprocessor: 16 clusters of 8 are there at once
-[[maybe_unused]] constexpr int32_t kSamples = 4;  // of a thread (below sm_90 the kernel is empty)
 constexpr int64_t kMostRows = 66;
 
 int32_t ranks_for(const TopkCall& c) {
-  if (c.p.rows.max_length() <= kListCapacity) return 1;
+  if (c.p.rows.max_length() <= kShortRow) return 1;
   return c.row_count <= 16 ? 8 : c.row_count <= 33 ? 4 : 2;
 }
 
@@ -23,7 +22,13 @@ __global__ void __launch_bounds__(kThreads, kBlocks) cluster(const __grid_consta
   wait_for_previous();
   const int32_t ranks = cluster_size();
   const GatedMemory m = lay_out(memory, c.length, ranks);
-  gated_row<kThreads, kSamples, Element>(c, static_cast<int32_t>(blockIdx.x) / ranks, m);
+  const int64_t i = static_cast<int32_t>(blockIdx.x) / ranks;
+  const DenseRow row = dense_row(c, i);
+  if (row.n > kShortRow) {
+    gated_row<kThreads, Element>(c, i, row, ranks, m);
+  } else if (cluster_rank() == 0) {
+    short_row<kThreads, Element>(c, i, row, memory);
+  }
 #endif
 }
 

@@ -8,6 +8,8 @@
 
 namespace dsa::cuda {
 
+inline constexpr int32_t kLargestCluster = 8;  // that every device takes
+
 __device__ inline int32_t cluster_rank() {
   uint32_t rank = 0;
 #if __CUDA_ARCH__ >= 900
@@ -46,6 +48,22 @@ __device__ inline uint32_t load_remote(const void* here, int32_t rank) {
       "mapa.shared::cluster.u32 remote, %1, %2;\n"
       "ld.shared::cluster.u32 %0, [remote]; }"
       : "=r"(value)
+      : "r"(address), "r"(rank)
+      : "memory");
+#endif
+  return value;
+}
+
+// Two neighbouring words, 8-byte aligned.
+__device__ inline uint2 load_remote_pair(const void* here, int32_t rank) {
+  uint2 value = {0, 0};
+#if __CUDA_ARCH__ >= 900
+  const uint32_t address = static_cast<uint32_t>(__cvta_generic_to_shared(here));
+  asm volatile(
+      "{ .reg .b32 remote;\n"
+      "mapa.shared::cluster.u32 remote, %2, %3;\n"
+      "ld.shared::cluster.v2.u32 {%0, %1}, [remote]; }"
+      : "=r"(value.x), "=r"(value.y)
       : "r"(address), "r"(rank)
       : "memory");
 #endif

@@ -64,6 +64,15 @@ DenseCall make_dense(const TopkCall& call) {
   return d;
 }
 
+int64_t most_places(const TopkCall& call) {
+  const RowTensor& scores = call.p.scores;
+  const bool any_begin = call.p.rows.row_begin.given() && !call.p.rows.columns_from_begin;
+  const int64_t strides = reinterpret_cast<int64_t>(scores.data) | scores.row_stride |
+                          (scores.split > 0 ? scores.outer_stride : 0);
+  const bool aligned = !any_begin && strides % 16 == 0;
+  return call.p.rows.max_length() + (aligned ? 0 : 16 / scores.bytes - 1);
+}
+
 const char* refuse_but_dense(const TopkCall& call, int32_t largest_k) {
   const TopkParams& p = call.p;
   if (p.scores.stride[0] != 1 && p.scores.extent[0] > 1) return "scores that are not contiguous";

@@ -32,6 +32,9 @@ struct DenseCall {
 
 DenseCall make_dense(const TopkCall& call);
 
+// Scores of a row and of what may precede it in its first 16-byte slab.
+int64_t most_places(const TopkCall& call);
+
 // Why a call is not dense, or has a k above `largest_k`; nullptr else.
 const char* refuse_but_dense(const TopkCall& call, int32_t largest_k);
 

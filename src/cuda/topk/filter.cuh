@@ -30,82 +30,73 @@ struct Batch {
 
 template <int kThreads, class Element>
 __device__ Batch<Element> load_batch(const Slice<Element>& slice, int32_t tile) {
+  constexpr int32_t kSlabs = Batch<Element>::kSlabs;
   Batch<Element> batch;
+  const int32_t slab = tile + static_cast<int32_t>(threadIdx.x);
+  if (slice.whole(tile, tile + kSlabs * kThreads)) {
 #pragma unroll
-  for (int32_t i = 0; i < Batch<Element>::kSlabs; ++i) {
-    batch.slabs[i] = slice.load(tile + i * kThreads + static_cast<int32_t>(threadIdx.x));
+    for (int32_t i = 0; i < kSlabs; ++i) batch.slabs[i] = __ldg(slice.slabs + slab + i * kThreads);
+  } else {
+#pragma unroll
+    for (int32_t i = 0; i < kSlabs; ++i) batch.slabs[i] = slice.load(slab + i * kThreads);
   }
   return batch;
 }
 
 // `batch` is the first: it is loaded while the gate is made. A warp finds its places in the list
-// once in 512 scores, so that a score costs 5 instructions.
+// once in 512 scores.
 template <int kThreads, class Element>
 __device__ void filter(const Slice<Element>& slice, Element element, Batch<Element> batch,
                        Gate gate, Entry* list, ListHead& head) {
   constexpr int32_t kCount = Element::kCount;
   constexpr int32_t kSlabs = Batch<Element>::kSlabs;
   uint32_t equal = 0;
-  float top = -__builtin_inff();
 #pragma unroll 1
   for (int32_t tile = slice.begin; tile < slice.end; tile += kSlabs * kThreads) {
-    const Batch<Element> next = load_batch<kThreads>(slice, tile + kSlabs * kThreads);
     float x[kSlabs][kCount];
+#pragma unroll
+    for (int32_t i = 0; i < kSlabs; ++i) element.unpack(batch.slabs[i], x[i]);
+    batch = load_batch<kThreads>(slice, tile + kSlabs * kThreads);
     uint32_t own = 0;
 #pragma unroll
-    for (int32_t i = 0; i < kSlabs; ++i) {
-      element.unpack(batch.slabs[i], x[i]);
-#pragma unroll
-      for (int32_t e = 0; e < kCount; ++e) own += x[i][e] > gate.score ? 1u : 0u;
-    }
+    for (int32_t i = 0; i < kAtOnce; ++i) own += x[i / kCount][i % kCount] > gate.score ? 1u : 0u;
     if (gate.counts_equal) {
 #pragma unroll
       for (int32_t i = 0; i < kAtOnce; ++i) {
         equal += x[i / kCount][i % kCount] == gate.score ? 1u : 0u;
       }
     }
-    if (__any_sync(kAllLanes, own > 0)) {
-      const uint32_t inclusive = warp_inclusive_sum(own);
-      int32_t at = 0;
-      if (lane_id() == 31) at = atomicAdd(&head.size, static_cast<int32_t>(inclusive));
-      at = __shfl_sync(kAllLanes, at, 31) + static_cast<int32_t>(inclusive - own);
-      const bool fits = at + static_cast<int32_t>(own) <= kListCapacity;
+    if (!__any_sync(kAllLanes, own > 0)) continue;
+    const uint32_t inclusive = warp_inclusive_sum(own);
+    int32_t at = 0;
+    if (lane_id() == 31) at = atomicAdd(&head.size, static_cast<int32_t>(inclusive));
+    at = __shfl_sync(kAllLanes, at, 31) + static_cast<int32_t>(inclusive - own);
+    if (own == 0 || at + static_cast<int32_t>(own) > kListCapacity) continue;
+    Entry* to = list + at;
+    const int32_t place = (tile + static_cast<int32_t>(threadIdx.x)) * kCount;
 #pragma unroll
-      for (int32_t i = 0; i < kAtOnce; ++i) {
-        const float score = x[i / kCount][i % kCount];
-        const int32_t slab = tile + i / kCount * kThreads + static_cast<int32_t>(threadIdx.x);
-        if (score > gate.score && fits) {
-          list[at++] = {score, slab * kCount + i % kCount};
-          top = fmaxf(top, score);
-        }
+    for (int32_t i = 0; i < kAtOnce; ++i) {
+      const float score = x[i / kCount][i % kCount];
+      if (score > gate.score) {
+        *to++ = {score, place + i / kCount * kThreads * kCount + i % kCount};
       }
     }
-    batch = next;
   }
-  equal = __reduce_add_sync(kAllLanes, equal);
-  const uint32_t top_key = __reduce_max_sync(kAllLanes, ordered_key(top));
-  if (lane_id() == 0) {
-    if (equal > 0) atomicAdd(&head.equal, static_cast<int32_t>(equal));
-    atomicMax(&head.top, top_key);
+  if (gate.counts_equal) {
+    equal = __reduce_add_sync(kAllLanes, equal);
+    if (lane_id() == 0 && equal > 0) atomicAdd(&head.equal, static_cast<int32_t>(equal));
   }
 }
 
-// A row that fits into the list goes there as it is.
-template <int kThreads, class Element>
-__device__ void list_all(const Slice<Element>& slice, Element element, Entry* list) {
-#pragma unroll 1
-  for (int32_t slab = slice.begin + static_cast<int32_t>(threadIdx.x); slab < slice.end;
-       slab += kThreads) {
-    float x[Element::kCount];
-    element.unpack(slice.load(slab), x);
-#pragma unroll
-    for (int32_t e = 0; e < Element::kCount; ++e) {
-      const int32_t place = slab * Element::kCount + e;
-      if (place >= slice.shift && place < slice.row_end) {
-        list[place - slice.shift] = {x[e], place};
-      }
-    }
-  }
+// Makes head.top known after the next barrier. Needs one before.
+template <int kThreads>
+__device__ void find_top(const Entry* list, ListHead& head) {
+  float top = -__builtin_inff();
+  const int32_t size = min(head.size, kListCapacity);
+#pragma unroll 2
+  for (int32_t i = threadIdx.x; i < size; i += kThreads) top = fmaxf(top, list[i].score);
+  const uint32_t key = __reduce_max_sync(kAllLanes, ordered_key(top));
+  if (lane_id() == 0) atomicMax(&head.top, key);
 }
 
 }  // namespace dsa::cuda::topk

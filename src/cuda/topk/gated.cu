@@ -8,8 +8,7 @@ namespace dsa::cuda::topk {
 namespace {
 
 constexpr int32_t kThreads = 512;
-constexpr int32_t kBlocks = 2;   // of a multiprocessor
-constexpr int32_t kSamples = 4;  // of a thread
+constexpr int32_t kBlocks = 2;  // of a multiprocessor
 
 template <class Element>
 __global__ void __launch_bounds__(kThreads, kBlocks) gated(const __grid_constant__ DenseCall c) {
@@ -18,7 +17,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks) gated(const __grid_constant
   wait_for_previous();
   const GatedMemory m = lay_out(memory, c.length, 1);
   for (int64_t i = blockIdx.x; i < c.row_count; i += gridDim.x) {
-    gated_row<kThreads, kSamples, Element>(c, i, m);
+    const DenseRow row = dense_row(c, i);
+    if (row.n <= kShortRow) {
+      short_row<kThreads, Element>(c, i, row, memory);
+    } else {
+      gated_row<kThreads, Element>(c, i, row, 1, m);
+    }
     __syncthreads();
   }
 }

@@ -5,11 +5,11 @@
 #include "cuda/topk/cluster.cuh"
 #include "cuda/topk/dense_row.cuh"
 #include "cuda/topk/filter.cuh"
+#include "cuda/topk/register_row.cuh"
 #include "cuda/topk/stream_row.cuh"
 
 namespace dsa::cuda::topk {
 
-inline constexpr int32_t kLargestCluster = 8;
 // A cluster's lists together, of which each of its blocks has the keys.
 inline constexpr int32_t kGatheredCapacity = 8192;
 // What passes the gate shall leave room for the sample's bad luck.
@@ -116,7 +116,7 @@ __device__ Passed gather_lists(const GatedMemory& m, int32_t rank, int32_t ranks
 // Puts the first `quota` elements of the slice that equal the gate behind the list's `size`. The
 // head stays as it is: other blocks of the cluster may still be reading it.
 template <int kThreads, class Element>
-__device__ __noinline__ void append_equal(const Slice<Element>& slice, Element element, float gate,
+__device__ __noinline__ void append_equal(Slice<Element> slice, Element element, float gate,
                                           int32_t quota, int32_t size, GatedShared& shared) {
   const int32_t begin = max(slice.first_place(), slice.shift);
   const int32_t end = min(slice.first_place() + slice.length(), slice.row_end);
@@ -195,7 +195,7 @@ __device__ void for_selected(const GatedMemory& m, const OwnSelection& own, int3
 // for_selected into outputs of any kind.
 template <int kThreads>
 __device__ __noinline__ void write_selected_any(const TopkCall& call, int64_t row_number,
-                                                const GatedMemory& m, const OwnSelection& own,
+                                                GatedMemory m, OwnSelection own,
                                                 int32_t first_place, int32_t length, int32_t shift,
                                                 int32_t size, uint32_t lowest) {
   const RowScores row(call.p, call.first_row + row_number);
@@ -233,39 +233,44 @@ __device__ Ties count_ties(const GatedMemory& m, uint32_t key, int32_t lists_bef
   return {static_cast<int32_t>(all_before & 0xffffu), static_cast<int32_t>(all_own)};
 }
 
-// A row of up to kListCapacity keys goes by rank 0 alone, all of it through the list.
-template <int kThreads, int kSamples, class Element>
-__device__ void gated_row(const DenseCall& c, int64_t i, const GatedMemory& m) {
+// Rows that fit into the registers of one block go there.
+inline constexpr int32_t kShortRow = 8192 - 8;
+
+template <int kThreads, class Element>
+__device__ __noinline__ void short_row(const DenseCall& c, int64_t i, DenseRow row, char* memory) {
+  constexpr int32_t kSlabs = 8192 / kThreads / Element::kCount;
+  RegisterShared& shared = *reinterpret_cast<RegisterShared*>(memory);
+  static_assert(sizeof(RegisterShared) + kLargestGatedK * 2 <= sizeof(GatedShared));
+  clear_bins<kThreads>(shared.block.bins);
+  clear_bins<kThreads>(shared.second);
+  __syncthreads();
+  register_row<Element, kThreads, kSlabs>(c, i, row, 1, shared);
+}
+
+template <int kThreads, class Element>
+__device__ void gated_row(const DenseCall& c, int64_t i, const DenseRow& row, int32_t ranks,
+                          const GatedMemory& m) {
   GatedShared& shared = m.shared;
-  const DenseRow row = dense_row(c, i);
-  const bool listed = row.n <= kListCapacity;
-  const int32_t rank = cluster_rank();
-  const int32_t ranks = listed ? 1 : cluster_size();
-  if (listed && rank > 0) return;
+  const int32_t rank = ranks == 1 ? 0 : cluster_rank();
   const Element element(c.dtype);
   const Slice<Element> slice(row.first, row.n, rank, ranks);
 
-  Gate gate = {-__builtin_inff(), true};
-  Passed passed = {};
-  int32_t size = row.n;  // of the own list
-  if (listed) {
-    list_all<kThreads>(slice, element, shared.list);
-    __syncthreads();
-    passed.all = row.n;
-    passed.top = kPosInfKey;
+  if (threadIdx.x == 0) shared.head = {0, 0, 0};
+  const Batch<Element> batch = load_batch<kThreads>(slice, slice.begin);
+  constexpr int32_t kSamples = 8;
+  const Gate gate = sample_gate<kThreads, kSamples>(row.first, row.n, element, c.k,
+                                                    row.n > 65536 ? kSamples : kSamples / 2,
+                                                    kMostWanted, c.lowest, shared.block);
+  filter<kThreads>(slice, element, batch, gate, shared.list, shared.head);
+  __syncthreads();
+  int32_t size = shared.head.size;  // of the own list
+  find_top<kThreads>(shared.list, shared.head);
+  Passed passed;
+  if (ranks > 1) {
+    passed = gather_lists<kThreads>(m, rank, ranks);
   } else {
-    if (threadIdx.x == 0) shared.head = {0, 0, 0};
-    const Batch<Element> batch = load_batch<kThreads>(slice, slice.begin);
-    gate = sample_gate<kThreads, kSamples>(row.first, row.n, element, c.k, kMostWanted, c.lowest,
-                                           shared.block);
-    filter<kThreads>(slice, element, batch, gate, shared.list, shared.head);
     __syncthreads();
-    size = shared.head.size;
-    if (ranks > 1) {
-      passed = gather_lists<kThreads>(m, rank, ranks);
-    } else {
-      passed = {size, shared.head.equal, 0, 0, shared.head.top, size > kListCapacity};
-    }
+    passed = {size, shared.head.equal, 0, 0, shared.head.top, size > kListCapacity};
   }
   const int32_t own_equal = ranks > 1 ? shared.heads[rank].equal : passed.equal;
   const bool no_gate = gate.score == -__builtin_inff();
@@ -278,16 +283,16 @@ __device__ void gated_row(const DenseCall& c, int64_t i, const GatedMemory& m) {
     return;
   }
   const uint32_t gate_key = ordered_key(gate.score);
-  const int32_t wanted = listed ? c.k : min(c.k, passed.all + passed.equal);
+  const int32_t wanted = min(c.k, passed.all + passed.equal);
   // Or the threshold is the gate itself, whose equals are not in the list.
-  const bool in_list = listed || passed.all >= wanted;
+  const bool in_list = passed.all >= wanted;
   Threshold threshold = {wanted, gate_key, wanted - passed.all, passed.equal};
-  if (in_list && (listed || wanted > 0)) {
+  if (in_list && wanted > 0) {
     const auto key = [&](int32_t j) {
-      return ranks > 1 ? m.gathered[j] : selectable_key(shared.list[j].score, c.lowest);
+      return ranks > 1 ? m.gathered[j] : ordered_key(shared.list[j].score);
     };
-    threshold = select_keys<kThreads>(passed.all, key, listed ? 1u : gate_key, passed.top, wanted,
-                                      c.wants_cut, shared.block);
+    threshold = select_keys<kThreads>(passed.all, key, gate_key, passed.top, wanted, c.wants_cut,
+                                      shared.block);
   }
 
   OwnSelection own;

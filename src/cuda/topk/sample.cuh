@@ -19,23 +19,26 @@ __device__ inline uint32_t hash(uint32_t x) {
   return x ^ (x >> 16);
 }
 
-// One element at a hashed place of each of kThreads * kOwn equal parts: rising and falling rows
-// then sample at their true quantiles, and no period is met. All blocks that ask for the same row
-// get the same gate. About 4 sigma above the k-th largest: too few pass once in 30,000 rows. Not
-// many more than `most` pass.
+// One element at a hashed place of each of kThreads * own equal parts, own <= kOwn and a power of
+// two: rising and falling rows then sample at their true quantiles, and no period is met. All
+// blocks that ask for the same row get the same gate. It lies 4 sigma below the k-th largest: too
+// few pass once in 30,000 rows. Not many more than `most` pass.
 template <int kThreads, int kOwn, class Element>
-__device__ Gate sample_gate(const char* first, int32_t n, Element element, int32_t k, int32_t most,
-                            uint32_t lowest, BlockShared& shared) {
-  constexpr int32_t kSize = kThreads * kOwn;
+__device__ Gate sample_gate(const char* first, int32_t n, Element element, int32_t k, int32_t own,
+                            int32_t most, uint32_t lowest, BlockShared& shared) {
+  const int32_t size = kThreads * own;
+  const int32_t shift_of_size = 31 - __clz(size);
   uint32_t keys[kOwn];
 #pragma unroll
   for (int32_t i = 0; i < kOwn; ++i) {
+    if (i >= own) break;
     const uint32_t part = threadIdx.x + i * kThreads;
-    const uint64_t scaled = (uint64_t{part} << 32 | hash(part)) / kSize;  // of 2^32, into the row
+    // Element part + a random share of 1, in units of n / size.
+    const uint64_t scaled = (uint64_t{part} << 32 | hash(part)) >> shift_of_size;
     const int32_t j = static_cast<int32_t>(scaled * static_cast<uint32_t>(n) >> 32);
     keys[i] = selectable_key(element.at(first, j), lowest);
   }
-  const float share = static_cast<float>(kSize) / static_cast<float>(n);
+  const float share = static_cast<float>(size) / static_cast<float>(n);
   const float expected = static_cast<float>(k) * share;
   const int32_t rank = static_cast<int32_t>(expected + 4 * sqrtf(fmaxf(expected, 1.0f))) + 1;
   const int32_t enough = max(rank, min(rank + rank / 2 + 8, static_cast<int32_t>(most * share)));
@@ -48,6 +51,7 @@ __device__ Gate sample_gate(const char* first, int32_t n, Element element, int32
     __syncthreads();
 #pragma unroll
     for (int32_t i = 0; i < kOwn; ++i) {
+      if (i >= own) break;
       const bool inside = digit == 0 ? keys[i] != kNoKey : (keys[i] - low) >> top == 0;
       if (inside) atomicAdd(&shared.bins[(keys[i] - low) >> shift], 1u);
     }

@@ -82,6 +82,11 @@ struct Slice {
   __device__ int32_t first_place() const { return begin * kCount; }
   __device__ int32_t length() const { return (end - begin) * kCount; }
 
+  // Whether slabs [from, to) belong to the slice and are filled by the row.
+  __device__ bool whole(int32_t from, int32_t to) const {
+    return from * kCount >= shift && to <= end && to * kCount <= row_end;
+  }
+
   // What of a slab lies outside the slice is NaN.
   __device__ uint4 load(int32_t slab) const {
     if (slab >= end) return {~0u, ~0u, ~0u, ~0u};

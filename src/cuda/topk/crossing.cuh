@@ -28,7 +28,7 @@ struct Crossing {
 };
 
 struct BlockShared {
-  alignas(16) uint32_t bins[kBins];
+  alignas(16) uint32_t bins[kBins + 4];  // and one for what is outside the range
   uint32_t warp_sum[32];
   Crossing crossing;
 };

@@ -31,24 +31,23 @@ __device__ inline DenseRow dense_row(const DenseCall& c, int64_t i) {
   return {c.scores + i * c.score_stride, n};
 }
 
-// Writes key first_key + staged[i] as element at + i of the selection, for i < n.
+// Writes key first_key + staged[i] as element i of the selection, for i < n.
 static __device__ __noinline__ void write_any(const TopkCall& call, int64_t row_number,
-                                              const uint16_t* staged, int32_t first_key, int32_t at,
-                                              int32_t n, int32_t thread, int32_t threads) {
+                                              const uint16_t* staged, int32_t first_key, int32_t n,
+                                              int32_t thread, int32_t threads) {
   const RowScores row(call.p, call.first_row + row_number);
   const RowOutput out(call.p, row);
 #pragma unroll 1
-  for (int32_t i = thread; i < n; i += threads) out.write(at + i, first_key + staged[i]);
+  for (int32_t i = thread; i < n; i += threads) out.write(i, first_key + staged[i]);
 }
 
 __device__ inline void write_staged(const DenseCall& c, int64_t row_number, const uint16_t* staged,
-                                    int32_t first_key, int32_t at, int32_t n, int32_t thread,
-                                    int32_t threads) {
+                                    int32_t first_key, int32_t n, int32_t thread, int32_t threads) {
   if (!c.plain) {
-    if (c.emits) write_any(c.full, row_number, staged, first_key, at, n, thread, threads);
+    if (c.emits) write_any(c.full, row_number, staged, first_key, n, thread, threads);
     return;
   }
-  int32_t* const out = c.indices + row_number * c.index_stride + at;
+  int32_t* const out = c.indices + row_number * c.index_stride;
 #pragma unroll 1
   for (int32_t i = thread; i < n; i += threads) out[i] = first_key + staged[i];
 }

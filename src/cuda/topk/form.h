@@ -23,12 +23,11 @@ struct Form {
   cudaError_t (*load)();
 };
 
-extern const Form kWarp;              // dense rows up to 2048, a warp each
-extern const Form kRegisters;         // dense rows up to 32K, a block each
-extern const Form kRegistersCluster;  // few dense rows up to 256K, a cluster each
-extern const Form kCluster;           // few dense rows, a cluster each
-extern const Form kGated;             // dense rows, a block each
-extern const Form kBlock;             // any call
+extern const Form kWarp;       // dense rows up to 2048, a warp each
+extern const Form kRegisters;  // dense rows up to 32K, a block each
+extern const Form kSplit;      // few long dense rows, several blocks each
+extern const Form kGated;      // dense rows, a block each
+extern const Form kBlock;      // any call
 
 inline uint64_t no_workspace(const TopkCall&, int32_t) { return 0; }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "cuda/topk/gated_row.cuh"
+#include "cuda/topk/overlap.cuh"
+#include "cuda/topk/split.h"
 
 namespace dsa::cuda::topk {
 namespace {
@@ -15,13 +17,15 @@ __global__ void __launch_bounds__(kThreads, kBlocks) gated(const __grid_constant
   extern __shared__ __align__(16) char memory[];
   let_next_start();
   wait_for_previous();
-  const GatedMemory m = lay_out(memory, c.length, 1);
+  const GatedMemory m = lay_out(memory, c.length);
   for (int64_t i = blockIdx.x; i < c.row_count; i += gridDim.x) {
     const DenseRow row = dense_row(c, i);
     if (row.n <= kShortRow) {
       short_row<kThreads, Element>(c, i, row, memory);
     } else {
-      gated_row<kThreads, Element>(c, i, row, 1, m);
+      const Slice<Element> slice(row.first, row.n, 0, 1);
+      const Gate gate = fill_list<kThreads>(c, row, slice, m.shared);
+      select_listed<kThreads, Element>(c, i, row, slice.shift, gate, m);
     }
     __syncthreads();
   }
@@ -30,7 +34,7 @@ __global__ void __launch_bounds__(kThreads, kBlocks) gated(const __grid_constant
 const char* refuse(const TopkCall& c) { return refuse_but_dense(c, kLargestGatedK); }
 
 cudaError_t launch(const TopkCall& c, const Run& run) {
-  const int64_t bytes = gated_shared_bytes(c.p.rows.max_length(), 1);
+  const int64_t bytes = gated_shared_bytes(c.p.rows.max_length());
   if (bytes > run.device->shared_bytes) return kBlock.launch(c, run);  // a million scores a row
   const LaunchShape shape = {
       .grid = static_cast<uint32_t>(std::min<int64_t>(c.row_count, INT32_MAX)),
@@ -51,6 +55,7 @@ cudaError_t load() {
 
 }  // namespace
 
-constinit const Form kGated = {80, refuse, no_workspace, launch, load};
+// As much workspace as kSplit has for fewer rows: it never shrinks.
+constinit const Form kGated = {80, refuse, split_workspace, launch, load};
 
 }  // namespace dsa::cuda::topk

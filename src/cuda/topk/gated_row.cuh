@@ -1,8 +1,7 @@
-// A dense row by one block or by a cluster, read once: a gate from a sample, the elements above it
-// in a list, the exact selection in there, written in order through a bitmap of places.
+// A dense row read once: a gate from a sample, the elements above it in a list, the exact selection
+// in there, written in order through a bitmap of places.
 #pragma once
 
-#include "cuda/topk/cluster.cuh"
 #include "cuda/topk/dense_row.cuh"
 #include "cuda/topk/filter.cuh"
 #include "cuda/topk/register_row.cuh"
@@ -10,128 +9,53 @@
 
 namespace dsa::cuda::topk {
 
-// A cluster's lists together, of which each of its blocks has the keys.
-inline constexpr int32_t kGatheredCapacity = 8192;
+inline constexpr int32_t kLargestGatedK = 2048;
 // What passes the gate shall leave room for the sample's bad luck.
 inline constexpr int32_t kMostWanted = 4096;
-inline constexpr int32_t kLargestGatedK = 2048;
 
 struct GatedShared {
   BlockShared block;
   alignas(16) Entry list[kListCapacity];
   ListHead head;
-  ListHead heads[kLargestCluster];
 };
 
-// Dynamic shared memory: GatedShared, the gathered keys of a cluster, a bit for each place of the
-// slice, and for each 128 of them how many bits were set before.
+// Dynamic shared memory: GatedShared, a bit for each place of the row, and for each 128 of them how
+// many bits were set before.
 struct GatedMemory {
   GatedShared& shared;
-  uint32_t* gathered;
   uint32_t* bits;
   uint32_t* before;
 };
 
-// Words of 32 places in fours, for slices of rows of up to max_length scores of 2 or 4 bytes.
-__host__ __device__ constexpr int32_t bitmap_quads(int64_t max_length, int32_t ranks) {
-  const int64_t slice = max_length / ranks + 32;
-  const int64_t most = slice > kListCapacity + 32 ? slice : kListCapacity + 32;
-  return static_cast<int32_t>((most + 127) / 128);
+// Words of 32 places in fours.
+__host__ __device__ constexpr int32_t bitmap_quads(int64_t max_length) {
+  return static_cast<int32_t>((max_length + 8 + 127) / 128);
 }
 
-constexpr int64_t gated_shared_bytes(int64_t max_length, int32_t ranks) {
-  return static_cast<int64_t>(sizeof(GatedShared)) + (ranks > 1 ? kGatheredCapacity * 4 : 0) +
-         int64_t{bitmap_quads(max_length, ranks)} * 20;
+constexpr int64_t gated_shared_bytes(int64_t max_length) {
+  return static_cast<int64_t>(sizeof(GatedShared)) + int64_t{bitmap_quads(max_length)} * 20;
 }
 
-__device__ inline GatedMemory lay_out(char* memory, int32_t max_length, int32_t ranks) {
+__device__ inline GatedMemory lay_out(char* memory, int32_t max_length) {
   GatedShared& shared = *reinterpret_cast<GatedShared*>(memory);
-  uint32_t* const gathered = reinterpret_cast<uint32_t*>(&shared + 1);
-  uint32_t* const bits = gathered + (ranks > 1 ? kGatheredCapacity : 0);
-  return {shared, gathered, bits, bits + 4 * bitmap_quads(max_length, ranks)};
+  uint32_t* const bits = reinterpret_cast<uint32_t*>(&shared + 1);
+  return {shared, bits, bits + 4 * bitmap_quads(max_length)};
 }
 
-// What a block selects of its own list: keys above `key`, and those equal to it up to `last_place`.
-struct OwnSelection {
-  uint32_t key = 0;
-  int32_t last_place = -1;
-  int32_t offset = 0;  // selected in earlier slices
-
-  __device__ bool takes(const Entry& x, uint32_t lowest) const {
-    const uint32_t other = selectable_key(x.score, lowest);
-    return other > key || (other == key && x.place <= last_place && other != kNoKey);
-  }
-};
-
-// What passed the gate in the slices of a cluster, and in those before the block's own.
-struct Passed {
-  int32_t all, equal, before, equal_before;
-  uint32_t top;
-  bool overflow;
-};
-
-// Exchanges list heads and copies the keys of all lists of the cluster to `gathered`, in the order
-// of ranks. Afterwards nothing more is read of other blocks; cluster_wait() says when they are
-// done.
-template <int kThreads>
-__device__ Passed gather_lists(const GatedMemory& m, int32_t rank, int32_t ranks) {
-  cluster_arrive();
-  cluster_wait();
-  if (static_cast<int32_t>(threadIdx.x) < ranks) {
-    const ListHead& here = m.shared.head;
-    ListHead& head = m.shared.heads[threadIdx.x];
-    head.size = static_cast<int32_t>(load_remote(&here.size, threadIdx.x));
-    head.equal = static_cast<int32_t>(load_remote(&here.equal, threadIdx.x));
-    head.top = load_remote(&here.top, threadIdx.x);
-  }
-  __syncthreads();
-  Passed passed = {};
-#pragma unroll 1
-  for (int32_t r = 0; r < ranks; ++r) {
-    const ListHead& head = m.shared.heads[r];
-    if (r == rank) {
-      passed.before = passed.all;
-      passed.equal_before = passed.equal;
-    }
-    passed.all += head.size;
-    passed.equal += head.equal;
-    passed.top = max(passed.top, head.top);
-    passed.overflow |= head.size > kListCapacity;
-  }
-  passed.overflow |= passed.all > kGatheredCapacity;
-  if (!passed.overflow) {
-    // Element i of all, by whoever finds in which list it is: the loads are independent.
-#pragma unroll 4
-    for (int32_t i = threadIdx.x; i < passed.all; i += kThreads) {
-      int32_t r = 0, at = i;
-      while (at >= m.shared.heads[r].size) at -= m.shared.heads[r++].size;
-      m.gathered[i] = ordered_key(__uint_as_float(load_remote(&m.shared.list[at].score, r)));
-    }
-  }
-  cluster_arrive();
-  __syncthreads();
-  return passed;
-}
-
-// Puts the first `quota` elements of the slice that equal the gate behind the list's `size`. The
-// head stays as it is: other blocks of the cluster may still be reading it.
+// Puts the first `quota` elements of the row that equal the gate behind the list's `size`.
 template <int kThreads, class Element>
-__device__ __noinline__ void append_equal(Slice<Element> slice, Element element, float gate,
-                                          int32_t quota, int32_t size, GatedShared& shared) {
-  const int32_t begin = max(slice.first_place(), slice.shift);
-  const int32_t end = min(slice.first_place() + slice.length(), slice.row_end);
-  const char* const first =
-      reinterpret_cast<const char*>(slice.slabs) + slice.shift * (16 / Element::kCount);
+__device__ __noinline__ void append_equal(const char* first, int32_t n, int32_t shift,
+                                          Element element, float gate, int32_t quota, int32_t size,
+                                          GatedShared& shared) {
   int32_t found = 0;
-  for (int32_t tile = begin; tile < end && found < quota; tile += kThreads) {
-    const int32_t place = tile + static_cast<int32_t>(threadIdx.x);
-    const float score = place < end ? element.at(first, place - slice.shift) : 0.0f;
-    const bool is_equal = place < end && score == gate;
+  for (int32_t tile = 0; tile < n && found < quota; tile += kThreads) {
+    const int32_t j = tile + static_cast<int32_t>(threadIdx.x);
+    const bool is_equal = j < n && element.at(first, j) == gate;
     __syncthreads();
     uint32_t total;
     const int32_t rank =
         found + static_cast<int32_t>(exclusive_sum<kThreads>(is_equal, total, shared.block));
-    if (is_equal && rank < quota) shared.list[size + rank] = {score, place};
+    if (is_equal && rank < quota) shared.list[size + rank] = {ordered_key(gate), j + shift};
     found += static_cast<int32_t>(total);
   }
   __syncthreads();
@@ -165,22 +89,31 @@ __device__ inline int32_t bits_before(const GatedMemory& m, int32_t bit) {
          __popc(own & ((1u << (bit & 31)) - 1));
 }
 
-// Calls write(at, place) for the selected part of the list, `at` counted in order of places.
+// What is selected of the list: keys above `key`, and those equal to it up to `last_place`.
+struct Selected {
+  uint32_t key;
+  int32_t last_place;
+
+  __device__ bool takes(const Entry& x) const {
+    return x.key > key || (x.key == key && x.place <= last_place);
+  }
+};
+
+// Calls write(at, place) for what is selected, `at` counted in order of places.
 template <int kThreads, class Write>
-__device__ void for_selected(const GatedMemory& m, const OwnSelection& own, int32_t first_place,
-                             int32_t length, int32_t size, uint32_t lowest, Write write) {
+__device__ void for_selected(const GatedMemory& m, const Selected& selected, int32_t places,
+                             int32_t size, Write write) {
   const Entry* const list = m.shared.list;
-  const int32_t quads = (length + 127) / 128;
+  const int32_t quads = (places + 127) / 128;
 #pragma unroll 1
   for (int32_t i = threadIdx.x; i < quads; i += kThreads) {
     reinterpret_cast<uint4*>(m.bits)[i] = {};
   }
   __syncthreads();
-#pragma unroll 1
+#pragma unroll 2
   for (int32_t i = threadIdx.x; i < size; i += kThreads) {
     const Entry x = list[i];
-    const int32_t bit = x.place - first_place;
-    if (own.takes(x, lowest)) atomicOr(&m.bits[bit >> 5], 1u << (bit & 31));
+    if (selected.takes(x)) atomicOr(&m.bits[x.place >> 5], 1u << (x.place & 31));
   }
   __syncthreads();
   sum_bits<kThreads>(m, quads);
@@ -188,49 +121,90 @@ __device__ void for_selected(const GatedMemory& m, const OwnSelection& own, int3
 #pragma unroll 1
   for (int32_t i = threadIdx.x; i < size; i += kThreads) {
     const Entry x = list[i];
-    if (own.takes(x, lowest)) write(own.offset + bits_before(m, x.place - first_place), x.place);
+    if (selected.takes(x)) write(bits_before(m, x.place), x.place);
   }
 }
 
 // for_selected into outputs of any kind.
 template <int kThreads>
 __device__ __noinline__ void write_selected_any(const TopkCall& call, int64_t row_number,
-                                                GatedMemory m, OwnSelection own,
-                                                int32_t first_place, int32_t length, int32_t shift,
-                                                int32_t size, uint32_t lowest) {
+                                                GatedMemory m, Selected selected, int32_t places,
+                                                int32_t shift, int32_t size) {
   const RowScores row(call.p, call.first_row + row_number);
   const RowOutput out(call.p, row);
-  for_selected<kThreads>(m, own, first_place, length, size, lowest,
+  for_selected<kThreads>(m, selected, places, size,
                          [&](int32_t at, int32_t place) { out.write(at, place - shift); });
 }
 
-// A block's share of the ties at the threshold, where some come from earlier slices.
-struct Ties {
-  int32_t before, own;
-};
-
-// Counts, among the gathered keys, what earlier slices select above the threshold (`offset`) and
-// the ties.
-template <int kThreads>
-__device__ Ties count_ties(const GatedMemory& m, uint32_t key, int32_t lists_before, int32_t size,
-                           int32_t& offset) {
-  uint32_t before = 0, own = 0;
-#pragma unroll 1
-  for (int32_t i = threadIdx.x; i < lists_before + size; i += kThreads) {
-    const uint32_t other = m.gathered[i];
-    if (i >= lists_before) {
-      own += other == key ? 1u : 0u;
-    } else {
-      before += (other > key ? 1u << 16 : 0u) + (other == key ? 1u : 0u);
+// Selects row i among what passed the gate: shared.head and shared.list, which a barrier has made
+// known. Out of line the row is read again, where that is too little or too much.
+template <int kThreads, class Element>
+__device__ void select_listed(const DenseCall& c, int64_t i, const DenseRow& row, int32_t shift,
+                              Gate gate, const GatedMemory& m) {
+  GatedShared& shared = m.shared;
+  int32_t size = shared.head.size;
+  const bool no_gate = gate.score == -__builtin_inff();
+  const int32_t equal = no_gate && c.lowest > kNegInfKey ? 0 : shared.head.equal;
+  const int32_t wanted = min(c.k, size + equal);
+  if (size > kListCapacity || (!no_gate && wanted < c.k)) {
+    stream_row_of<kThreads>(c.full.p, c.full.first_row + i, shared.block);
+    return;
+  }
+  key_entries<kThreads>(shared.list, size, shared.head);
+  __syncthreads();
+  // Or the threshold is the gate itself, whose equals are not in the list.
+  const bool in_list = size >= wanted;
+  Threshold threshold = {wanted, ordered_key(gate.score), wanted - size, equal};
+  if (in_list && wanted > 0) {
+    threshold = select_keys<kThreads>(
+        size, [&](int32_t j) { return shared.list[j].key; }, threshold.key, shared.head.top, wanted,
+        c.wants_cut, shared.block);
+  }
+  Selected selected = {threshold.key, -1};
+  if (threshold.quota > 0) {
+    if (!in_list) {
+      append_equal<kThreads>(row.first, row.n, shift, Element(c.dtype), gate.score, threshold.quota,
+                             size, shared);
+      size += threshold.quota;
+    }
+    selected.last_place = INT32_MAX;
+    if ((in_list && threshold.quota < threshold.equal) || c.wants_cut) {
+      // The quota-th smallest place among the ties.
+      const int32_t after = shift + row.n;
+      const auto key = [&](int32_t j) {
+        const Entry x = shared.list[j];
+        return x.key == threshold.key ? static_cast<uint32_t>(after - x.place) : kNoKey;
+      };
+      const Threshold last = select_keys<kThreads>(size, key, 1u, static_cast<uint32_t>(after),
+                                                   threshold.quota, true, shared.block);
+      selected.last_place = after - static_cast<int32_t>(last.key);
+      if (c.wants_cut && threadIdx.x == 0) write_cut(c.full, i, selected.last_place - shift);
     }
   }
-  uint32_t all_before, all_own;
-  exclusive_sum<kThreads>(before, all_before, m.shared.block);
+  end_row(c, i, threshold.count, threadIdx.x, kThreads);
+  if (c.plain) {
+    int32_t* const out = c.indices + i * c.index_stride;
+    for_selected<kThreads>(m, selected, shift + row.n, size,
+                           [&](int32_t at, int32_t place) { out[at] = place - shift; });
+  } else if (c.emits) {
+    write_selected_any<kThreads>(c.full, i, m, selected, shift + row.n, shift, size);
+  }
+}
+
+// What passes the gate in a slice, into shared.list. Ends with a barrier.
+template <int kThreads, class Element>
+__device__ Gate fill_list(const DenseCall& c, const DenseRow& row, const Slice<Element>& slice,
+                          GatedShared& shared) {
+  constexpr int32_t kSamples = 8;
+  const Element element(c.dtype);
+  if (threadIdx.x == 0) shared.head = {0, 0, 0};
+  const Batch<Element> batch = load_batch<kThreads>(slice, slice.begin);
+  const Gate gate = sample_gate<kThreads, kSamples>(row.first, row.n, element, c.k,
+                                                    row.n > 65536 ? kSamples : kSamples / 2,
+                                                    kMostWanted, c.lowest, shared.block);
+  filter<kThreads>(slice, element, batch, gate, shared.list, shared.head);
   __syncthreads();
-  exclusive_sum<kThreads>(own, all_own, m.shared.block);
-  __syncthreads();
-  offset = static_cast<int32_t>(all_before >> 16);
-  return {static_cast<int32_t>(all_before & 0xffffu), static_cast<int32_t>(all_own)};
+  return gate;
 }
 
 // Rows that fit into the registers of one block go there.
@@ -244,100 +218,7 @@ __device__ __noinline__ void short_row(const DenseCall& c, int64_t i, DenseRow r
   clear_bins<kThreads>(shared.block.bins);
   clear_bins<kThreads>(shared.second);
   __syncthreads();
-  register_row<Element, kThreads, kSlabs>(c, i, row, 1, shared);
-}
-
-template <int kThreads, class Element>
-__device__ void gated_row(const DenseCall& c, int64_t i, const DenseRow& row, int32_t ranks,
-                          const GatedMemory& m) {
-  GatedShared& shared = m.shared;
-  const int32_t rank = ranks == 1 ? 0 : cluster_rank();
-  const Element element(c.dtype);
-  const Slice<Element> slice(row.first, row.n, rank, ranks);
-
-  if (threadIdx.x == 0) shared.head = {0, 0, 0};
-  const Batch<Element> batch = load_batch<kThreads>(slice, slice.begin);
-  constexpr int32_t kSamples = 8;
-  const Gate gate = sample_gate<kThreads, kSamples>(row.first, row.n, element, c.k,
-                                                    row.n > 65536 ? kSamples : kSamples / 2,
-                                                    kMostWanted, c.lowest, shared.block);
-  filter<kThreads>(slice, element, batch, gate, shared.list, shared.head);
-  __syncthreads();
-  int32_t size = shared.head.size;  // of the own list
-  find_top<kThreads>(shared.list, shared.head);
-  Passed passed;
-  if (ranks > 1) {
-    passed = gather_lists<kThreads>(m, rank, ranks);
-  } else {
-    __syncthreads();
-    passed = {size, shared.head.equal, 0, 0, shared.head.top, size > kListCapacity};
-  }
-  const int32_t own_equal = ranks > 1 ? shared.heads[rank].equal : passed.equal;
-  const bool no_gate = gate.score == -__builtin_inff();
-  if (no_gate && c.lowest > kNegInfKey) passed.equal = passed.equal_before = 0;
-  const bool proved = no_gate || passed.all + passed.equal >= c.k;
-
-  if (passed.overflow || !proved) {
-    if (rank == 0) stream_row_of<kThreads>(c.full.p, c.full.first_row + i, shared.block);
-    if (ranks > 1) cluster_wait();
-    return;
-  }
-  const uint32_t gate_key = ordered_key(gate.score);
-  const int32_t wanted = min(c.k, passed.all + passed.equal);
-  // Or the threshold is the gate itself, whose equals are not in the list.
-  const bool in_list = passed.all >= wanted;
-  Threshold threshold = {wanted, gate_key, wanted - passed.all, passed.equal};
-  if (in_list && wanted > 0) {
-    const auto key = [&](int32_t j) {
-      return ranks > 1 ? m.gathered[j] : ordered_key(shared.list[j].score);
-    };
-    threshold = select_keys<kThreads>(passed.all, key, gate_key, passed.top, wanted, c.wants_cut,
-                                      shared.block);
-  }
-
-  OwnSelection own;
-  own.key = threshold.key;
-  Ties ties = {passed.equal_before, in_list ? threshold.equal : own_equal};
-  if (ranks > 1) {
-    const Ties counted = count_ties<kThreads>(m, threshold.key, passed.before, size, own.offset);
-    if (in_list) ties = counted;
-    own.offset += min(ties.before, threshold.quota);
-  }
-  const int32_t quota = min(max(threshold.quota - ties.before, 0), ties.own);
-  const bool has_cut = quota > 0 && ties.before + quota == threshold.quota;
-  if (quota > 0) {
-    if (!in_list) {
-      append_equal<kThreads>(slice, element, gate.score, quota, size, shared);
-      size += quota;
-    }
-    own.last_place = INT32_MAX;
-    if ((in_list && quota < ties.own) || (has_cut && c.wants_cut)) {
-      // The quota-th smallest place among the ties.
-      const int32_t after = slice.first_place() + slice.length();
-      const auto key = [&](int32_t j) {
-        const Entry x = shared.list[j];
-        return selectable_key(x.score, c.lowest) == threshold.key
-                   ? static_cast<uint32_t>(after - x.place)
-                   : kNoKey;
-      };
-      const Threshold last = select_keys<kThreads>(
-          size, key, 1u, static_cast<uint32_t>(slice.length()), quota, true, shared.block);
-      own.last_place = after - static_cast<int32_t>(last.key);
-      if (has_cut && c.wants_cut && threadIdx.x == 0) {
-        write_cut(c.full, i, own.last_place - slice.shift);
-      }
-    }
-  }
-  if (rank == 0) end_row(c, i, threshold.count, threadIdx.x, kThreads);
-  if (c.plain) {
-    int32_t* const out = c.indices + i * c.index_stride;
-    for_selected<kThreads>(m, own, slice.first_place(), slice.length(), size, c.lowest,
-                           [&](int32_t at, int32_t place) { out[at] = place - slice.shift; });
-  } else if (c.emits) {
-    write_selected_any<kThreads>(c.full, i, m, own, slice.first_place(), slice.length(),
-                                 slice.shift, size, c.lowest);
-  }
-  if (ranks > 1) cluster_wait();
+  register_row<Element, kThreads, kSlabs>(c, i, row, shared);
 }
 
 }  // namespace dsa::cuda::topk

@@ -1,7 +1,9 @@
 // cuda.topk.registers: a block a dense row, kept in its registers.
 #include <algorithm>
 
+#include "cuda/topk/overlap.cuh"
 #include "cuda/topk/register_row.cuh"
+#include "cuda/topk/split.h"
 
 namespace dsa::cuda::topk {
 namespace {
@@ -17,7 +19,7 @@ __global__ void __launch_bounds__(kThreads) registers(const __grid_constant__ De
   clear_bins<kThreads>(shared.second);
   __syncthreads();
   wait_for_previous();
-  register_row<Element, kThreads, kSlabs>(c, blockIdx.x, dense_row(c, blockIdx.x), 1, shared);
+  register_row<Element, kThreads, kSlabs>(c, blockIdx.x, dense_row(c, blockIdx.x), shared);
 }
 
 const char* refuse(const TopkCall& c) {
@@ -70,6 +72,7 @@ cudaError_t load() {
 
 }  // namespace
 
-constinit const Form kRegisters = {80, refuse, no_workspace, launch, load};
+// As much workspace as kSplit has for fewer rows: it never shrinks.
+constinit const Form kRegisters = {80, refuse, split_workspace, launch, load};
 
 }  // namespace dsa::cuda::topk

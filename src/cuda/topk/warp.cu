@@ -1,10 +1,10 @@
-// cuda.topk.warp: a warp a short dense row, keys in registers. The threshold is found by bisecting
-// the range of keys, counting by ballots; as soon as a bound is met by just as many as are wanted,
-// that is it.
+// cuda.topk.warp: a warp a short dense row, keys in registers. The threshold is found by bisection
+// with counts; as soon as a bound is reached by just as many keys as are wanted, that is it. Few of
+// many: first a bound that so many groups of keys reach, then only the keys that reach it.
 #include <algorithm>
 
-#include "cuda/topk/cluster.cuh"
 #include "cuda/topk/dense_row.cuh"
+#include "cuda/topk/overlap.cuh"
 #include "cuda/topk/select_keys.cuh"
 #include "cuda/topk/slab.cuh"
 
@@ -12,66 +12,141 @@ namespace dsa::cuda::topk {
 namespace {
 
 constexpr int32_t kLongestRow = 2048;
-constexpr int32_t kWarps = 4;  // of a block
+constexpr int32_t kWarps = 4;   // of a block
+constexpr int32_t kGroups = 8;  // of a lane's keys
+constexpr int32_t kKeptOfLane = 8;
+constexpr int32_t kKept = 32 * kKeptOfLane;
+constexpr int32_t kFew = 160;  // about 1.3 times as many reach the bound: up to here they are kept
+
+// Shared memory of a warp; then what is selected, as 16-bit numbers of keys.
+struct WarpShared {
+  uint32_t keys[kKept];
+  uint16_t places[kKept];
+};
 
 // Keys of the warp that are at least `bound`.
 template <int kKeys>
 __device__ int32_t count_from(const uint32_t (&keys)[kKeys], uint32_t bound) {
+  if constexpr (kKeys == 1) return __popc(__ballot_sync(kAllLanes, keys[0] >= bound));
   uint32_t own = 0;
 #pragma unroll
   for (int32_t i = 0; i < kKeys; ++i) own += keys[i] >= bound ? 1u : 0u;
   return static_cast<int32_t>(__reduce_add_sync(kAllLanes, own));
 }
 
-// Key i of lane l is that of element 32 i + l; `count` of them can be selected.
+// `from_low` keys are at least `low`, which are enough, and `from_high` at least `high`, too few.
+struct Bracket {
+  uint32_t low, high;
+  int32_t from_low, from_high;
+};
+
+// Narrows the bracket until `most` keys at most are from its low end, which `least` keys still are,
+// or nothing is left of it. Halves the scores twice, then the keys once: scores mostly lie close to
+// each other, keys always get fewer.
 template <int kKeys>
-__device__ Threshold warp_threshold(const uint32_t (&keys)[kKeys], int32_t count, int32_t k,
-                                    bool exact) {
-  Threshold result;
-  result.count = min(k, count);
-  if (result.count == 0) return result;
-  uint32_t top = 0;
-#pragma unroll
-  for (int32_t i = 0; i < kKeys; ++i) top = max(top, keys[i]);
-  uint32_t low = 1, high = __reduce_max_sync(kAllLanes, top) + 1;
-  int32_t from_low = count, from_high = 0;
-  if (k <= 32) {
-    // As many elements as there are lanes reach the smallest of their maxima.
-    const uint32_t least = __reduce_min_sync(kAllLanes, top);
-    if (least > low) {
-      low = least;
-      from_low = count_from(keys, low);
+__device__ void narrow(const uint32_t (&keys)[kKeys], int32_t least, int32_t most, Bracket& b) {
+#pragma unroll 1
+  for (int32_t step = 0; b.from_low > most && b.high - b.low > 1; ++step) {
+    uint32_t middle = ordered_key(0.5f * score_of(b.low) + 0.5f * score_of(b.high));
+    if (step % 3 == 2 || middle <= b.low || middle >= b.high) {
+      middle = b.low + (b.high - b.low) / 2;
     }
-  }
-  while (from_low > result.count && high - low > 1) {
-    const uint32_t middle = low + (high - low) / 2;
-    const int32_t from_middle = count_from(keys, middle);
-    if (from_middle >= result.count) {
-      low = middle;
-      from_low = from_middle;
+    const int32_t count = count_from(keys, middle);
+    if (count >= least) {
+      b.low = middle;
+      b.from_low = count;
     } else {
-      high = middle;
-      from_high = from_middle;
+      b.high = middle;
+      b.from_high = count;
     }
   }
-  if (from_low > result.count) {  // ties at the threshold
-    result.key = low;
-    result.quota = result.count - from_high;
-    result.equal = from_low - from_high;
+}
+
+// Key i of lane l is that of element 32 i + l. `b` holds the k-th largest, of more than k or of k.
+template <int kKeys>
+__device__ Threshold exact_threshold(const uint32_t (&keys)[kKeys], int32_t k, bool exact,
+                                     Bracket b) {
+  narrow(keys, k, k, b);
+  Threshold result;
+  result.count = k;
+  if (b.from_low > k) {  // ties at the threshold
+    result.key = b.low;
+    result.quota = k - b.from_high;
+    result.equal = b.from_low - b.from_high;
     return result;
   }
-  result.key = low - 1;
+  result.key = b.low - 1;
   if (!exact) return result;
   uint32_t least = kPosInfKey;
 #pragma unroll
-  for (int32_t i = 0; i < kKeys; ++i) least = keys[i] >= low ? min(least, keys[i]) : least;
+  for (int32_t i = 0; i < kKeys; ++i) least = keys[i] >= b.low ? min(least, keys[i]) : least;
   result.key = __reduce_min_sync(kAllLanes, least);
-  result.quota = result.equal = result.count - count_from(keys, result.key + 1);
+  result.quota = result.equal = k - count_from(keys, result.key + 1);
   return result;
 }
 
+// Puts the selected of keys whose numbers are place(i) into `staged`, in order. Returns the last
+// one selected in (score, index) order in one lane, -1 in the others.
+template <int kKeys, class Place>
+__device__ int32_t stage(const uint32_t (&keys)[kKeys], const Threshold& threshold, Place place,
+                         uint16_t* staged) {
+  const uint32_t lower = (1u << lane_id()) - 1;
+  int32_t at = 0, equals = 0, cut = -1;
+#pragma unroll
+  for (int32_t i = 0; i < kKeys; ++i) {
+    bool takes = keys[i] > threshold.key;
+    if (threshold.quota > 0) {  // the same in all lanes
+      const bool is_equal = keys[i] == threshold.key;
+      const uint32_t lanes = __ballot_sync(kAllLanes, is_equal);
+      const int32_t rank = equals + __popc(lanes & lower);
+      equals += __popc(lanes);
+      takes |= is_equal && rank < threshold.quota;
+      if (is_equal && rank == threshold.quota - 1) cut = place(i);
+    }
+    const uint32_t lanes = __ballot_sync(kAllLanes, takes);
+    if (takes) staged[at + __popc(lanes & lower)] = static_cast<uint16_t>(place(i));
+    at += __popc(lanes);
+  }
+  return cut;
+}
+
+// A bound that at least k keys reach, and not many more; false where there is none.
+template <int kKeys>
+__device__ bool bound_by_groups(const uint32_t (&keys)[kKeys], int32_t k, uint32_t lowest,
+                                Bracket& b) {
+  uint32_t groups[kGroups];
+#pragma unroll
+  for (int32_t i = 0; i < kGroups; ++i) groups[i] = keys[i];
+#pragma unroll
+  for (int32_t i = kGroups; i < kKeys; ++i) groups[i % kGroups] = max(groups[i % kGroups], keys[i]);
+  uint32_t most = groups[0], least = groups[0];
+#pragma unroll
+  for (int32_t i = 1; i < kGroups; ++i) {
+    most = max(most, groups[i]);
+    least = min(least, groups[i]);
+  }
+  b.high = __reduce_max_sync(kAllLanes, most) + 1;
+  b.from_high = 0;
+  if (k <= 24) {
+    const uint32_t lanes[1] = {most};
+    b.low = max(lowest, __reduce_min_sync(kAllLanes, most));
+    b.from_low = count_from(lanes, b.low);
+    if (b.from_low < k) return false;
+    narrow(lanes, k, k + k / 4, b);
+  } else {
+    b.low = max(lowest, __reduce_min_sync(kAllLanes, least));
+    b.from_low = count_from(groups, b.low);
+    if (b.from_low < k) return false;
+    narrow(groups, k, k + k / 8, b);
+  }
+  b.high = __reduce_max_sync(kAllLanes, most) + 1;
+  b.from_high = 0;
+  return true;
+}
+
 template <class Element, int kKeys>
-__device__ void warp_row(const DenseCall& c, int64_t row_number, uint16_t* staged) {
+__device__ void warp_row(const DenseCall& c, int64_t row_number, WarpShared& shared,
+                         uint16_t* staged) {
   const DenseRow row = dense_row(c, row_number);
   const Element element(c.dtype);
   uint32_t keys[kKeys];
@@ -79,48 +154,81 @@ __device__ void warp_row(const DenseCall& c, int64_t row_number, uint16_t* stage
   for (int32_t i = 0; i < kKeys; ++i) {
     const int32_t j = i * 32 + lane_id();
     const float x = j < row.n ? element.at(row.first, j) : -__builtin_nanf("");
-    keys[i] = selectable_key(x, c.lowest);
+    keys[i] = key_of_number(x);
+    if (c.lowest <= kNegInfKey && x != x) keys[i] = kNoKey;
   }
-  const Threshold threshold = warp_threshold(keys, count_from(keys, 1), c.k, c.wants_cut);
-
-  const uint32_t lower = (1u << lane_id()) - 1;
-  int32_t at = 0, equals = 0, cut = -1;
+  Bracket b;
+  Threshold threshold;
+  int32_t cut = -1;
+  bool done = false;
+  if constexpr (kKeys > kGroups) {
+    if (c.k <= kFew && c.k < row.n && bound_by_groups(keys, c.k, c.lowest, b)) {
+      const uint32_t lower = (1u << lane_id()) - 1;
+      int32_t kept = 0;
 #pragma unroll
-  for (int32_t i = 0; i < kKeys; ++i) {
-    bool takes = keys[i] > threshold.key;
-    const int32_t j = i * 32 + lane_id();
-    if (threshold.quota > 0) {  // the same in all lanes
-      const bool is_equal = keys[i] == threshold.key;
-      const uint32_t lanes = __ballot_sync(kAllLanes, is_equal);
-      const int32_t rank = equals + __popc(lanes & lower);
-      equals += __popc(lanes);
-      takes |= is_equal && rank < threshold.quota;
-      if (is_equal && rank == threshold.quota - 1) cut = j;
+      for (int32_t i = 0; i < kKeys; ++i) {
+        const bool keeps = keys[i] >= b.low;
+        const uint32_t lanes = __ballot_sync(kAllLanes, keeps);
+        const int32_t at = kept + __popc(lanes & lower);
+        if (keeps && at < kKept) {
+          shared.keys[at] = keys[i];
+          shared.places[at] = static_cast<uint16_t>(i * 32 + lane_id());
+        }
+        kept += __popc(lanes);
+      }
+      b.from_low = kept;
+      if (kept <= kKept) {
+        __syncwarp();
+        uint32_t few[kKeptOfLane];
+#pragma unroll
+        for (int32_t i = 0; i < kKeptOfLane; ++i) {
+          const int32_t at = i * 32 + lane_id();
+          few[i] = at < kept ? shared.keys[at] : kNoKey;
+        }
+        threshold = exact_threshold(few, c.k, c.wants_cut, b);
+        cut = stage(
+            few, threshold, [&](int32_t i) { return shared.places[i * 32 + lane_id()]; }, staged);
+        done = true;
+      }
     }
-    const uint32_t lanes = __ballot_sync(kAllLanes, takes);
-    if (takes) staged[at + __popc(lanes & lower)] = static_cast<uint16_t>(j);
-    at += __popc(lanes);
+  }
+  if (!done) {
+    uint32_t least = kPosInfKey, most = kNoKey;
+#pragma unroll
+    for (int32_t i = 0; i < kKeys; ++i) {
+      least = keys[i] >= c.lowest ? min(least, keys[i]) : least;
+      most = max(most, keys[i]);
+    }
+    b = {__reduce_min_sync(kAllLanes, least), __reduce_max_sync(kAllLanes, most) + 1, 0, 0};
+    b.from_low = count_from(keys, b.low);
+    const int32_t count = min(c.k, b.from_low);
+    if (count > 0) {
+      threshold = exact_threshold(keys, count, c.wants_cut, b);
+      cut = stage(
+          keys, threshold, [](int32_t i) { return i * 32 + lane_id(); }, staged);
+    }
   }
   __syncwarp();
-  write_staged(c, row_number, staged, 0, 0, threshold.count, lane_id(), 32);
+  write_staged(c, row_number, staged, 0, threshold.count, lane_id(), 32);
   end_row(c, row_number, threshold.count, lane_id(), 32);
   if (c.wants_cut && cut >= 0) write_cut(c.full, row_number, cut);
   __syncwarp();
 }
 
 // As many warps as registers allow: they hide each other's loads and ballots.
-constexpr int32_t blocks_for(int32_t keys) { return keys > 32 ? 5 : keys > 16 ? 6 : 8; }
+constexpr int32_t blocks_for(int32_t keys) { return keys > 32 ? 4 : keys > 16 ? 5 : 8; }
 
 template <class Element, int kKeys>
 __global__ void __launch_bounds__(kWarps * 32, blocks_for(kKeys))
     warp(const __grid_constant__ DenseCall c) {
+  __shared__ WarpShared shared[kWarps];
   extern __shared__ uint16_t all_staged[];
   let_next_start();
   wait_for_previous();
   uint16_t* const staged = all_staged + warp_id() * min(c.k, c.length);
   for (int64_t i = int64_t{blockIdx.x} * kWarps + warp_id(); i < c.row_count;
        i += int64_t{gridDim.x} * kWarps) {
-    warp_row<Element, kKeys>(c, i, staged);
+    warp_row<Element, kKeys>(c, i, shared[warp_id()], staged);
   }
 }
 
@@ -144,7 +252,9 @@ cudaError_t launch_as(const TopkCall& c, const Run& run) {
 template <class Element>
 cudaError_t launch_of(const TopkCall& c, const Run& run) {
   const int64_t length = c.p.rows.max_length();
+  if (length <= 64) return launch_as<Element, 2>(c, run);
   if (length <= 128) return launch_as<Element, 4>(c, run);
+  if (length <= 256) return launch_as<Element, 8>(c, run);
   if (length <= 512) return launch_as<Element, 16>(c, run);
   if (length <= 1024) return launch_as<Element, 32>(c, run);
   return launch_as<Element, 64>(c, run);
@@ -156,8 +266,8 @@ cudaError_t launch(const TopkCall& c, const Run& run) {
 
 template <class Element>
 cudaError_t load_of() {
-  return load_functions(0, warp<Element, 4>, warp<Element, 16>, warp<Element, 32>,
-                        warp<Element, 64>);
+  return load_functions(0, warp<Element, 2>, warp<Element, 4>, warp<Element, 8>, warp<Element, 16>,
+                        warp<Element, 32>, warp<Element, 64>);
 }
 
 cudaError_t load() {

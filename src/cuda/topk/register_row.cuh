@@ -124,9 +124,17 @@ __device__ void register_row(const DenseCall& c, int64_t row_number, const Dense
   const int32_t used = (slice.end + kThreads - 1) / kThreads;
   const auto slab_of = [&](int32_t i) { return (warp_id() * used + i) * 32 + lane_id(); };
   uint4 slabs[kSlabs];
+  if (slice.whole(0, used * kThreads)) {
+    const uint4* const first = slice.slabs + slab_of(0);
 #pragma unroll
-  for (int32_t i = 0; i < kSlabs; ++i) {
-    if (i < used) slabs[i] = slice.load(slab_of(i));
+    for (int32_t i = 0; i < kSlabs; ++i) {
+      if (i < used) slabs[i] = __ldg(first + i * 32);
+    }
+  } else {
+#pragma unroll
+    for (int32_t i = 0; i < kSlabs; ++i) {
+      if (i < used) slabs[i] = slice.load(slab_of(i));
+    }
   }
   uint32_t keys[kSlabs][kCount];
 #pragma unroll

@@ -17,6 +17,7 @@ constexpr int32_t kGroups = 8;  // of a lane's keys
 constexpr int32_t kKeptOfLane = 8;
 constexpr int32_t kKept = 32 * kKeptOfLane;
 constexpr int32_t kFew = 160;  // about 1.3 times as many reach the bound: up to here they are kept
+constexpr int32_t kFewest = 24;  // up to here the lanes' largest give the bound
 
 // Shared memory of a warp; then what is selected, as 16-bit numbers of keys.
 struct WarpShared {
@@ -41,15 +42,16 @@ struct Bracket {
 };
 
 // Narrows the bracket until `most` keys at most are from its low end, which `least` keys still are,
-// or nothing is left of it. Halves the scores twice, then the keys once: scores mostly lie close to
-// each other, keys always get fewer.
-template <int kKeys>
+// or nothing is left of it. By halving the keys' range; `scores`: that of the scores, twice of
+// three times, which is quicker where the bracket spans magnitudes.
+template <bool scores, int kKeys>
 __device__ void narrow(const uint32_t (&keys)[kKeys], int32_t least, int32_t most, Bracket& b) {
 #pragma unroll 1
   for (int32_t step = 0; b.from_low > most && b.high - b.low > 1; ++step) {
-    uint32_t middle = ordered_key(0.5f * score_of(b.low) + 0.5f * score_of(b.high));
-    if (step % 3 == 2 || middle <= b.low || middle >= b.high) {
-      middle = b.low + (b.high - b.low) / 2;
+    uint32_t middle = b.low + (b.high - b.low) / 2;
+    if (scores && step % 3 != 2) {
+      const uint32_t key = ordered_key(0.5f * score_of(b.low) + 0.5f * score_of(b.high));
+      if (key > b.low && key < b.high) middle = key;
     }
     const int32_t count = count_from(keys, middle);
     if (count >= least) {
@@ -63,10 +65,10 @@ __device__ void narrow(const uint32_t (&keys)[kKeys], int32_t least, int32_t mos
 }
 
 // Key i of lane l is that of element 32 i + l. `b` holds the k-th largest, of more than k or of k.
-template <int kKeys>
+template <bool scores, int kKeys>
 __device__ Threshold exact_threshold(const uint32_t (&keys)[kKeys], int32_t k, bool exact,
                                      Bracket b) {
-  narrow(keys, k, k, b);
+  narrow<scores>(keys, k, k, b);
   Threshold result;
   result.count = k;
   if (b.from_low > k) {  // ties at the threshold
@@ -110,89 +112,88 @@ __device__ int32_t stage(const uint32_t (&keys)[kKeys], const Threshold& thresho
   return cut;
 }
 
-// A bound that at least k keys reach, and not many more; false where there is none.
+// A bound that at least k keys reach, and not many more, as the low end of the bracket; false where
+// there is none. From the largest of each lane, or of eight groups of a lane's keys.
 template <int kKeys>
 __device__ bool bound_by_groups(const uint32_t (&keys)[kKeys], int32_t k, uint32_t lowest,
                                 Bracket& b) {
-  uint32_t groups[kGroups];
+  constexpr int32_t kOfLane = kKeys < kGroups ? kKeys : kGroups;
+  uint32_t groups[kOfLane];
 #pragma unroll
-  for (int32_t i = 0; i < kGroups; ++i) groups[i] = keys[i];
+  for (int32_t i = 0; i < kOfLane; ++i) groups[i] = keys[i];
 #pragma unroll
-  for (int32_t i = kGroups; i < kKeys; ++i) groups[i % kGroups] = max(groups[i % kGroups], keys[i]);
-  uint32_t most = groups[0], least = groups[0];
+  for (int32_t i = kOfLane; i < kKeys; ++i) groups[i % kOfLane] = max(groups[i % kOfLane], keys[i]);
+  uint32_t most[1] = {groups[0]};
+  uint32_t least = groups[0];
 #pragma unroll
-  for (int32_t i = 1; i < kGroups; ++i) {
-    most = max(most, groups[i]);
+  for (int32_t i = 1; i < kOfLane; ++i) {
+    most[0] = max(most[0], groups[i]);
     least = min(least, groups[i]);
   }
-  b.high = __reduce_max_sync(kAllLanes, most) + 1;
+  const uint32_t top = __reduce_max_sync(kAllLanes, most[0]) + 1;
+  b.high = top;
   b.from_high = 0;
-  if (k <= 24) {
-    const uint32_t lanes[1] = {most};
-    b.low = max(lowest, __reduce_min_sync(kAllLanes, most));
-    b.from_low = count_from(lanes, b.low);
+  if (k <= kFewest) {
+    b.low = max(lowest, __reduce_min_sync(kAllLanes, most[0]));
+    b.from_low = count_from(most, b.low);
     if (b.from_low < k) return false;
-    narrow(lanes, k, k + k / 4, b);
+    narrow<true>(most, k, k + k / 4, b);
   } else {
     b.low = max(lowest, __reduce_min_sync(kAllLanes, least));
     b.from_low = count_from(groups, b.low);
     if (b.from_low < k) return false;
-    narrow(groups, k, k + k / 8, b);
+    narrow<true>(groups, k, k + k / 8, b);
   }
-  b.high = __reduce_max_sync(kAllLanes, most) + 1;
+  b.high = top;
   b.from_high = 0;
   return true;
 }
 
-template <class Element, int kKeys>
-__device__ void warp_row(const DenseCall& c, int64_t row_number, WarpShared& shared,
-                         uint16_t* staged) {
-  const DenseRow row = dense_row(c, row_number);
-  const Element element(c.dtype);
-  uint32_t keys[kKeys];
+// Puts keys from b.low on into shared memory, in order; how many there are.
+template <int kKeys>
+__device__ int32_t keep(const uint32_t (&keys)[kKeys], uint32_t bound, WarpShared& shared) {
+  const uint32_t lower = (1u << lane_id()) - 1;
+  int32_t kept = 0;
 #pragma unroll
   for (int32_t i = 0; i < kKeys; ++i) {
-    const int32_t j = i * 32 + lane_id();
-    const float x = j < row.n ? element.at(row.first, j) : -__builtin_nanf("");
-    keys[i] = key_of_number(x);
-    if (c.lowest <= kNegInfKey && x != x) keys[i] = kNoKey;
-  }
-  Bracket b;
-  Threshold threshold;
-  int32_t cut = -1;
-  bool done = false;
-  if constexpr (kKeys > kGroups) {
-    if (c.k <= kFew && c.k < row.n && bound_by_groups(keys, c.k, c.lowest, b)) {
-      const uint32_t lower = (1u << lane_id()) - 1;
-      int32_t kept = 0;
-#pragma unroll
-      for (int32_t i = 0; i < kKeys; ++i) {
-        const bool keeps = keys[i] >= b.low;
-        const uint32_t lanes = __ballot_sync(kAllLanes, keeps);
-        const int32_t at = kept + __popc(lanes & lower);
-        if (keeps && at < kKept) {
-          shared.keys[at] = keys[i];
-          shared.places[at] = static_cast<uint16_t>(i * 32 + lane_id());
-        }
-        kept += __popc(lanes);
-      }
-      b.from_low = kept;
-      if (kept <= kKept) {
-        __syncwarp();
-        uint32_t few[kKeptOfLane];
-#pragma unroll
-        for (int32_t i = 0; i < kKeptOfLane; ++i) {
-          const int32_t at = i * 32 + lane_id();
-          few[i] = at < kept ? shared.keys[at] : kNoKey;
-        }
-        threshold = exact_threshold(few, c.k, c.wants_cut, b);
-        cut = stage(
-            few, threshold, [&](int32_t i) { return shared.places[i * 32 + lane_id()]; }, staged);
-        done = true;
-      }
+    const bool keeps = keys[i] >= bound;
+    const uint32_t lanes = __ballot_sync(kAllLanes, keeps);
+    const int32_t at = kept + __popc(lanes & lower);
+    if (keeps && at < kKept) {
+      shared.keys[at] = keys[i];
+      shared.places[at] = static_cast<uint16_t>(i * 32 + lane_id());
     }
+    kept += __popc(lanes);
   }
-  if (!done) {
+  __syncwarp();
+  return kept;
+}
+
+struct Selection {
+  Threshold threshold;
+  int32_t cut;
+};
+
+// Among what was kept, up to 32 kFewKeys.
+template <int kFewKeys>
+__device__ Selection select_kept(const DenseCall& c, const WarpShared& shared, const Bracket& b,
+                                 uint16_t* staged) {
+  uint32_t few[kFewKeys];
+#pragma unroll
+  for (int32_t i = 0; i < kFewKeys; ++i) {
+    const int32_t at = i * 32 + lane_id();
+    few[i] = at < b.from_low ? shared.keys[at] : kNoKey;
+  }
+  const Threshold threshold = exact_threshold<false>(few, c.k, c.wants_cut, b);
+  const auto place = [&](int32_t i) { return shared.places[i * 32 + lane_id()]; };
+  return {threshold, stage(few, threshold, place, staged)};
+}
+
+// Among all keys. `bounded`: b.low is a bound already.
+template <int kKeys>
+__device__ Selection select_all(const DenseCall& c, const uint32_t (&keys)[kKeys], bool bounded,
+                                Bracket b, uint16_t* staged) {
+  if (!bounded) {
     uint32_t least = kPosInfKey, most = kNoKey;
 #pragma unroll
     for (int32_t i = 0; i < kKeys; ++i) {
@@ -200,14 +201,47 @@ __device__ void warp_row(const DenseCall& c, int64_t row_number, WarpShared& sha
       most = max(most, keys[i]);
     }
     b = {__reduce_min_sync(kAllLanes, least), __reduce_max_sync(kAllLanes, most) + 1, 0, 0};
-    b.from_low = count_from(keys, b.low);
-    const int32_t count = min(c.k, b.from_low);
-    if (count > 0) {
-      threshold = exact_threshold(keys, count, c.wants_cut, b);
-      cut = stage(
-          keys, threshold, [](int32_t i) { return i * 32 + lane_id(); }, staged);
+  }
+  b.from_low = count_from(keys, b.low);
+  const int32_t count = min(c.k, b.from_low);
+  if (count == 0) return {{}, -1};
+  const Threshold threshold = exact_threshold<true>(keys, count, c.wants_cut, b);
+  const auto place = [](int32_t i) { return i * 32 + lane_id(); };
+  return {threshold, stage(keys, threshold, place, staged)};
+}
+
+template <int kKeys>
+__device__ Selection select(const DenseCall& c, const uint32_t (&keys)[kKeys], int32_t n,
+                            WarpShared& shared, uint16_t* staged) {
+  // Up to 16 keys a lane counting them all is as quick as keeping few.
+  constexpr bool keeps_few = kKeys > 16;
+  Bracket b;
+  const bool bounded = kKeys > 2 && c.k < n && c.k <= (keeps_few ? kFew : kFewest) &&
+                       bound_by_groups(keys, c.k, c.lowest, b);
+  if constexpr (keeps_few) {
+    if (bounded) {
+      b.from_low = keep(keys, b.low, shared);
+      if (b.from_low <= 64) return select_kept<2>(c, shared, b, staged);
+      if (b.from_low <= kKept) return select_kept<kKeptOfLane>(c, shared, b, staged);
     }
   }
+  return select_all(c, keys, bounded, b, staged);
+}
+
+template <class Element, int kKeys>
+__device__ void warp_row(const DenseCall& c, int64_t row_number, WarpShared& shared,
+                         uint16_t* staged) {
+  const DenseRow row = dense_row(c, row_number);
+  const Element element(c.dtype);
+  const char* const own = row.first + lane_id() * (16 / Element::kCount);
+  uint32_t keys[kKeys];
+#pragma unroll
+  for (int32_t i = 0; i < kKeys; ++i) {
+    const float x = lane_id() < row.n - i * 32 ? element.at(own, i * 32) : -__builtin_nanf("");
+    keys[i] = key_of_number(x);
+    if (c.lowest <= kNegInfKey && x != x) keys[i] = kNoKey;
+  }
+  const auto [threshold, cut] = select(c, keys, row.n, shared, staged);
   __syncwarp();
   write_staged(c, row_number, staged, 0, threshold.count, lane_id(), 32);
   end_row(c, row_number, threshold.count, lane_id(), 32);

@@ -9,6 +9,8 @@ namespace dsa::cuda::topk {
 namespace {
 
 constexpr int32_t kLongestRow = 32768;
+constexpr int32_t kLongestWarpRow = 2048;
+constexpr int64_t kFewRows = 512;  // a block each is done sooner than a warp each
 
 template <class Element, int kThreads, int kSlabs>
 __global__ void __launch_bounds__(kThreads) registers(const __grid_constant__ DenseCall c) {
@@ -23,6 +25,10 @@ __global__ void __launch_bounds__(kThreads) registers(const __grid_constant__ De
 }
 
 const char* refuse(const TopkCall& c) {
+  const int64_t length = c.p.rows.max_length();
+  if (length <= 256 || (length <= kLongestWarpRow && c.row_count > kFewRows)) {
+    return "short rows, which take a warp each";
+  }
   if (c.p.rows.max_length() > kLongestRow) return "rows that do not fit into a block's registers";
   if (c.row_count > INT32_MAX) return "rows above 2^31 - 1";
   return refuse_but_dense(c, INT32_MAX);

@@ -10,7 +10,7 @@ namespace {
 using namespace topk;
 
 // In order of preference, as in the registry.
-const Form* const kForms[] = {&kWarp, &kSplit, &kRegisters, &kGated, &kBlock};
+const Form* const kForms[] = {&kRegisters, &kWarp, &kSplit, &kGated, &kBlock};
 
 // A form as a kernel of dsa_topk.
 template <const Form& form>

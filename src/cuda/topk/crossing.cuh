@@ -28,64 +28,100 @@ struct Crossing {
 };
 
 struct BlockShared {
-  alignas(16) uint32_t bins[kBins];
+  alignas(16) uint32_t bins[kBins + 4];  // and one for what is outside the range
   uint32_t warp_sum[32];
   Crossing crossing;
 };
 
-// Sum over the threads before this one; `total` is that of all. Ends with no barrier: another call
-// needs one in between.
+// Sum over the warps before this one of what each of them has; `total` is that of all. Ends with no
+// barrier: another call needs one in between.
+template <int kThreads>
+__device__ uint32_t sum_of_warps(uint32_t of_warp, uint32_t& total, BlockShared& shared) {
+  constexpr int32_t kWarps = kThreads / 32;
+  if (lane_id() == 0) shared.warp_sum[warp_id()] = of_warp;
+  __syncthreads();
+  uint32_t sums = lane_id() < kWarps ? shared.warp_sum[lane_id()] : 0u;
+#pragma unroll
+  for (int32_t step = 1; step < kWarps; step *= 2) {
+    const uint32_t other = __shfl_up_sync(kAllLanes, sums, step);
+    if (lane_id() >= step) sums += other;
+  }
+  total = __shfl_sync(kAllLanes, sums, kWarps - 1);
+  return __shfl_sync(kAllLanes, sums, warp_id()) - of_warp;
+}
+
+// Sum over the threads before this one. As sum_of_warps.
 template <int kThreads>
 __device__ uint32_t exclusive_sum(uint32_t x, uint32_t& total, BlockShared& shared) {
   const uint32_t inclusive = warp_inclusive_sum(x);
-  if (lane_id() == 31) shared.warp_sum[warp_id()] = inclusive;
-  __syncthreads();
-  const uint32_t sums =
-      warp_inclusive_sum(lane_id() < kThreads / 32 ? shared.warp_sum[lane_id()] : 0u);
-  total = __shfl_sync(kAllLanes, sums, 31);
-  const uint32_t before = __shfl_sync(kAllLanes, sums, (warp_id() + 31) & 31);
-  return (warp_id() == 0 ? 0 : before) + inclusive - x;
+  const uint32_t of_warp = __shfl_sync(kAllLanes, inclusive, 31);
+  return sum_of_warps<kThreads>(of_warp, total, shared) + inclusive - x;
 }
 
 template <int kThreads>
 __device__ void clear_bins(uint32_t* bins) {
-  for (int32_t i = threadIdx.x; i < kBins / 4; i += kThreads) {
-    reinterpret_cast<uint4*>(bins)[i] = {};
+  constexpr int32_t kQuads = kBins / 4;
+#pragma unroll
+  for (int32_t i = 0; i < (kQuads + kThreads - 1) / kThreads; ++i) {
+    const int32_t at = static_cast<int32_t>(threadIdx.x) + i * kThreads;
+    if (kQuads % kThreads == 0 || at < kQuads) reinterpret_cast<uint4*>(bins)[at] = {};
   }
 }
 
-// The bin with the rank-th largest element (rank >= 1, or `total` where there are fewer; no bin
-// when there are none). Needs a barrier after the counting; ends with one.
+// Consecutive bins of a thread, highest threads lowest bins.
 template <int kThreads>
-__device__ Crossing find_crossing(const uint32_t* bins, int32_t rank, uint32_t& total,
-                                  BlockShared& shared) {
-  constexpr int32_t kOwn = kBins / kThreads;  // consecutive bins of a thread, from the top
-  static_assert(kOwn >= 2 && kOwn * kThreads == kBins);
-  const int32_t lowest = kBins - kOwn * (static_cast<int32_t>(threadIdx.x) + 1);
-  uint32_t counts[kOwn];
-#pragma unroll
-  for (int32_t i = 0; i < kOwn; i += 2) {
-    const uint2 pair = *reinterpret_cast<const uint2*>(&bins[lowest + i]);
-    counts[i] = pair.x;
-    counts[i + 1] = pair.y;
+struct OwnBins {
+  static constexpr int32_t kCount = kBins / kThreads;
+  static_assert(kCount >= 2 && kCount * kThreads == kBins);
+  __device__ static int32_t lowest() {
+    return kBins - kCount * (static_cast<int32_t>(threadIdx.x) + 1);
   }
-  uint32_t own = 0;
+  uint32_t counts[kCount];
+
+  __device__ explicit OwnBins(const uint32_t* bins) {
 #pragma unroll
-  for (int32_t i = 0; i < kOwn; ++i) own += counts[i];
-  uint32_t above = exclusive_sum<kThreads>(own, total, shared);
+    for (int32_t i = 0; i < kCount; i += 2) {
+      const uint2 pair = *reinterpret_cast<const uint2*>(&bins[lowest() + i]);
+      counts[i] = pair.x;
+      counts[i + 1] = pair.y;
+    }
+  }
+};
+
+// The bin with the rank-th largest element (rank >= 1, or `total` where there are fewer; no bin
+// when there are none). Needs a barrier after the counting; ends with one. Only the warp that has
+// the bin scans its lanes: a row is selected in few thousand instructions, and this is half of
+// them.
+template <int kThreads>
+__device__ Crossing find_crossing(const OwnBins<kThreads>& own, int32_t rank, uint32_t& total,
+                                  BlockShared& shared) {
+  uint32_t sum = 0;
+#pragma unroll
+  for (int32_t i = 0; i < own.kCount; ++i) sum += own.counts[i];
+  const uint32_t of_warp = __reduce_add_sync(kAllLanes, sum);
+  uint32_t above = sum_of_warps<kThreads>(of_warp, total, shared);
   const uint32_t wanted = min(static_cast<uint32_t>(rank), total);
-  if (above < wanted && wanted <= above + own) {
+  if (above < wanted && wanted <= above + of_warp) {
+    above += warp_inclusive_sum(sum) - sum;
+    if (above < wanted && wanted <= above + sum) {
 #pragma unroll
-    for (int32_t i = kOwn - 1; i >= 0; --i) {
-      if (above < wanted && wanted <= above + counts[i]) {
-        shared.crossing = {lowest + i, static_cast<int32_t>(above),
-                           static_cast<int32_t>(counts[i])};
+      for (int32_t i = own.kCount - 1; i >= 0; --i) {
+        if (above < wanted && wanted <= above + own.counts[i]) {
+          shared.crossing = {own.lowest() + i, static_cast<int32_t>(above),
+                             static_cast<int32_t>(own.counts[i])};
+        }
+        above += own.counts[i];
       }
-      above += counts[i];
     }
   }
   __syncthreads();
   return shared.crossing;
+}
+
+template <int kThreads>
+__device__ Crossing find_crossing(const uint32_t* bins, int32_t rank, uint32_t& total,
+                                  BlockShared& shared) {
+  return find_crossing(OwnBins<kThreads>(bins), rank, total, shared);
 }
 
 }  // namespace dsa::cuda::topk

@@ -1,113 +1,118 @@
-// One pass over a slice: what is above the gate goes to a list in shared memory.
+// One pass over a slice: what passes the gate goes to a list in shared memory.
 #pragma once
 
-#include "cuda/topk/crossing.cuh"
+#include "cuda/ptx.cuh"
+#include "cuda/topk/sample.cuh"
 #include "cuda/topk/slab.cuh"
 
 namespace dsa::cuda::topk {
 
-inline constexpr int32_t kListCapacity = 8192;
+inline constexpr int32_t kListCapacity = 6144;
 
-// Keys and places of a slice, in no order.
-struct List {
-  uint32_t keys[kListCapacity];
-  int32_t places[kListCapacity];
+// First the score's bits as f32, then its key.
+struct Entry {
+  uint32_t key;
+  int32_t place;
 };
 
 struct ListHead {
-  int32_t greater;  // above the gate: all of them are in the list, or it is too small
-  int32_t equal;    // to the gate
-  uint32_t top;     // largest key
+  int32_t size;   // what passed: all of it is in the list, or that is too small
+  int32_t equal;  // equal to the gate, where they are counted
+  uint32_t top;   // largest key
 };
 
-__device__ inline void append(List& list, ListHead& head, uint32_t key, int32_t place) {
-  const int32_t at = atomicAdd(&head.greater, 1);
-  if (at >= kListCapacity) return;
-  list.keys[at] = key;
-  list.places[at] = place;
+// {x, place} to shared memory at `to`, which then moves on, if x is above the gate. Four predicated
+// instructions: branches would take three times as many.
+__device__ inline void append_if(float x, float gate, int32_t place, uint32_t& to) {
+  asm volatile(
+      "{ .reg .pred passes;\n"
+      "setp.gt.f32 passes, %1, %2;\n"
+      "@passes st.shared.v2.b32 [%0], {%3, %4};\n"
+      "@passes add.u32 %0, %0, 8; }"
+      : "+r"(to)
+      : "f"(x), "f"(gate), "r"(__float_as_uint(x)), "r"(place)
+      : "memory");
 }
 
-// Slabs in flight before the first is looked at. They may be loaded before the gate is known.
-template <class Element, int kThreads, int kAtOnce>
-struct Batch {
-  uint4 slabs[kAtOnce];
+// Scores of a thread that are looked at together. As many are in flight meanwhile.
+inline constexpr int32_t kAtOnce = 16;
 
-  __device__ void load(const Slice<Element>& slice, int32_t first) {
-#pragma unroll
-    for (int32_t i = 0; i < kAtOnce; ++i) {
-      const int32_t slab = first + i * kThreads;
-      if (slab < slice.full_end) slabs[i] = __ldg(slice.slabs + slab);
-    }
-  }
+template <class Element>
+struct Batch {
+  static constexpr int32_t kSlabs = kAtOnce / Element::kCount;
+  uint4 slabs[kSlabs];
 };
 
-template <class Element, int kThreads, int kAtOnce>
-__device__ void filter(const RowScores& row, const Slice<Element>& slice, Element element,
-                       Batch<Element, kThreads, kAtOnce>& batch, float gate, List& list,
-                       ListHead& head) {
+template <int kThreads, class Element>
+__device__ Batch<Element> load_batch(const Slice<Element>& slice, int32_t tile) {
+  constexpr int32_t kSlabs = Batch<Element>::kSlabs;
+  Batch<Element> batch;
+  const int32_t slab = tile + static_cast<int32_t>(threadIdx.x);
+  if (slice.whole(tile, tile + kSlabs * kThreads)) {
+#pragma unroll
+    for (int32_t i = 0; i < kSlabs; ++i) batch.slabs[i] = __ldg(slice.slabs + slab + i * kThreads);
+  } else {
+#pragma unroll
+    for (int32_t i = 0; i < kSlabs; ++i) batch.slabs[i] = slice.load(slab + i * kThreads);
+  }
+  return batch;
+}
+
+// `batch` is the first: it is loaded while the gate is made. A warp finds its places in the list
+// once in 512 scores.
+template <int kThreads, class Element>
+__device__ void filter(const Slice<Element>& slice, Element element, Batch<Element> batch,
+                       Gate gate, Entry* list, ListHead& head) {
   constexpr int32_t kCount = Element::kCount;
-  int32_t equal = 0;
-  uint32_t top = 0;
-  const auto look_at = [&](float x, int32_t place) {
-    if (x > gate) {
-      const uint32_t key = ordered_key(x);
-      append(list, head, key, place);
-      top = max(top, key);
-    } else if (x == gate) {
-      ++equal;
-    }
-  };
-  int32_t first = slice.full_begin + static_cast<int32_t>(threadIdx.x);
-  while (first < slice.full_end) {
-    Batch<Element, kThreads, kAtOnce> next;
-    next.load(slice, first + kAtOnce * kThreads);
+  constexpr int32_t kSlabs = Batch<Element>::kSlabs;
+  uint32_t equal = 0;
+#pragma unroll 1
+  for (int32_t tile = slice.begin; tile < slice.end; tile += kSlabs * kThreads) {
+    float x[kSlabs][kCount];
 #pragma unroll
-    for (int32_t i = 0; i < kAtOnce; ++i) {
-      const int32_t slab = first + i * kThreads;
-      if (slab >= slice.full_end) break;
-      float x[kCount];
-      element.unpack(batch.slabs[i], x);
-      bool any = false;
+    for (int32_t i = 0; i < kSlabs; ++i) element.unpack(batch.slabs[i], x[i]);
+    batch = load_batch<kThreads>(slice, tile + kSlabs * kThreads);
+    uint32_t own = 0;
 #pragma unroll
-      for (int32_t e = 0; e < kCount; ++e) any |= x[e] >= gate;
-      if (any) {
+    for (int32_t i = 0; i < kAtOnce; ++i) own += x[i / kCount][i % kCount] > gate.score ? 1u : 0u;
+    if (gate.counts_equal) {
 #pragma unroll
-        for (int32_t e = 0; e < kCount; ++e) look_at(x[e], slab * kCount + e);
+      for (int32_t i = 0; i < kAtOnce; ++i) {
+        equal += x[i / kCount][i % kCount] == gate.score ? 1u : 0u;
       }
     }
-    batch = next;
-    first += kAtOnce * kThreads;
+    if (!__any_sync(kAllLanes, own > 0)) continue;
+    const uint32_t inclusive = warp_inclusive_sum(own);
+    int32_t at = 0;
+    if (lane_id() == 31) at = atomicAdd(&head.size, static_cast<int32_t>(inclusive));
+    at = __shfl_sync(kAllLanes, at, 31) + static_cast<int32_t>(inclusive - own);
+    if (own == 0 || at + static_cast<int32_t>(own) > kListCapacity) continue;
+    uint32_t to = shared_address(list + at);
+    const int32_t place = (tile + static_cast<int32_t>(threadIdx.x)) * kCount;
+#pragma unroll
+    for (int32_t i = 0; i < kAtOnce; ++i) {
+      append_if(x[i / kCount][i % kCount], gate.score,
+                place + i / kCount * kThreads * kCount + i % kCount, to);
+    }
   }
-  slice.for_edges([&](int32_t place) { look_at(row.score(place - slice.shift), place); });
-  equal = __reduce_add_sync(kAllLanes, equal);
-  top = __reduce_max_sync(kAllLanes, top);
-  if (lane_id() == 0) {
-    if (equal > 0) atomicAdd(&head.equal, equal);
-    if (top > 0) atomicMax(&head.top, top);
+  if (gate.counts_equal) {
+    equal = __reduce_add_sync(kAllLanes, equal);
+    if (lane_id() == 0 && equal > 0) atomicAdd(&head.equal, static_cast<int32_t>(equal));
   }
 }
 
-// A row that fits into the list goes there as it is: the key of key j is list.keys[j].
-template <class Element, int kThreads>
-__device__ void list_all(const RowScores& row, const Slice<Element>& slice, Element element,
-                         List& list) {
-  constexpr int32_t kCount = Element::kCount;
-  for (int32_t slab = slice.full_begin + static_cast<int32_t>(threadIdx.x); slab < slice.full_end;
-       slab += kThreads) {
-    float x[kCount];
-    element.unpack(__ldg(slice.slabs + slab), x);
-#pragma unroll
-    for (int32_t e = 0; e < kCount; ++e) {
-      const int32_t place = slab * kCount + e;
-      list.keys[place - slice.shift] = selectable_key(x[e], row.lowest);
-      list.places[place - slice.shift] = place;
-    }
+// Turns the list's scores into keys, and makes head.top known, after the next barrier.
+template <int kThreads>
+__device__ void key_entries(Entry* list, int32_t size, ListHead& head) {
+  uint32_t top = 0;
+#pragma unroll 2
+  for (int32_t i = threadIdx.x; i < size; i += kThreads) {
+    const uint32_t key = key_of_number(__uint_as_float(list[i].key));
+    list[i].key = key;
+    top = max(top, key);
   }
-  slice.for_edges([&](int32_t place) {
-    const int32_t j = place - slice.shift;
-    list.keys[j] = selectable_key(row.score(j), row.lowest);
-    list.places[j] = place;
-  });
+  top = __reduce_max_sync(kAllLanes, top);
+  if (lane_id() == 0) atomicMax(&head.top, top);
 }
 
 }  // namespace dsa::cuda::topk

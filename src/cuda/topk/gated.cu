@@ -2,37 +2,39 @@
 // is read once.
 #include <algorithm>
 
-#include "cuda/topk/form.h"
 #include "cuda/topk/gated_row.cuh"
+#include "cuda/topk/overlap.cuh"
+#include "cuda/topk/split.h"
 
 namespace dsa::cuda::topk {
 namespace {
 
 constexpr int32_t kThreads = 512;
-constexpr int32_t kBlocks = 2;   // of a multiprocessor
-constexpr int32_t kSamples = 4;  // of a thread
-constexpr int32_t kAtOnce = 4;   // slabs of a thread in flight
-constexpr int32_t kLargestK = 4096;
+constexpr int32_t kBlocks = 2;  // of a multiprocessor
 
 template <class Element>
-__global__ void __launch_bounds__(kThreads, kBlocks) gated(const __grid_constant__ TopkCall c) {
+__global__ void __launch_bounds__(kThreads, kBlocks) gated(const __grid_constant__ DenseCall c) {
   extern __shared__ __align__(16) char memory[];
   let_next_start();
   wait_for_previous();
-  const GatedMemory m = lay_out(memory, c.p.rows.max_length(), 1);
+  const GatedMemory m = lay_out(memory, c.length);
   for (int64_t i = blockIdx.x; i < c.row_count; i += gridDim.x) {
-    gated_row<Element, kThreads, kSamples, kAtOnce>(c.p, c.first_row + i, m);
+    const DenseRow row = dense_row(c, i);
+    if (row.n <= kShortRow) {
+      short_row<kThreads, Element>(c, i, row, memory);
+    } else {
+      const Slice<Element> slice(row.first, row.n, 0, 1);
+      const Gate gate = fill_list<kThreads>(c, row, slice, m.shared);
+      select_listed<kThreads, Element>(c, i, row, slice.shift, gate, m);
+    }
     __syncthreads();
   }
 }
 
-const char* refuse(const TopkCall& c) {
-  if (c.p.rows.max_length() > INT32_MAX / 2) return "rows above 2^30";
-  return refuse_but_dense(c, kLargestK);
-}
+const char* refuse(const TopkCall& c) { return refuse_but_dense(c, kLargestGatedK); }
 
 cudaError_t launch(const TopkCall& c, const Run& run) {
-  const int64_t bytes = gated_shared_bytes(c.p.rows.max_length(), 1);
+  const int64_t bytes = gated_shared_bytes(c.p.rows.max_length());
   if (bytes > run.device->shared_bytes) return kBlock.launch(c, run);  // a million scores a row
   const LaunchShape shape = {
       .grid = static_cast<uint32_t>(std::min<int64_t>(c.row_count, INT32_MAX)),
@@ -40,7 +42,7 @@ cudaError_t launch(const TopkCall& c, const Run& run) {
       .shared_bytes = static_cast<int32_t>(bytes),
       .overlap_previous = run.device->compute_capability >= 90};
   const auto kernel = c.p.scores.dtype == DSA_F32 ? gated<Float32> : gated<Float16>;
-  return launch_function(kernel, shape, stream_of(run), c);
+  return launch_function(kernel, shape, stream_of(run), make_dense(c));
 }
 
 cudaError_t load() {
@@ -53,6 +55,7 @@ cudaError_t load() {
 
 }  // namespace
 
-constinit const Form kGated = {80, refuse, no_workspace, launch, load};
+// As much workspace as kSplit has for fewer rows: it never shrinks.
+constinit const Form kGated = {80, refuse, split_workspace, launch, load};
 
 }  // namespace dsa::cuda::topk

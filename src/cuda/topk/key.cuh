@@ -1,13 +1,9 @@
 // Scores as unsigned integers of the same order, which histograms and radix passes work on.
 #pragma once
 
-#include <cstdint>
+#include "cuda/topk/key_range.h"
 
 namespace dsa::cuda::topk {
-
-inline constexpr uint32_t kNoKey = 0;                // NaN, hidden, -inf that must not be selected
-inline constexpr uint32_t kNegInfKey = 0x007fffffu;  // below it: negative NaN
-inline constexpr uint32_t kPosInfKey = 0xff800000u;  // above it: positive NaN
 
 // Both zeros give the same key.
 __device__ inline uint32_t ordered_key(float x) {
@@ -21,14 +17,16 @@ __device__ inline float score_of(uint32_t key) {
   return __uint_as_float(key & 0x80000000u ? key ^ 0x80000000u : ~key);
 }
 
-// kNoKey for what is never selected; `lowest` is lowest_key of the call.
+// kNoKey for what is never selected; `lowest` is that of the call.
 __device__ inline uint32_t selectable_key(float x, uint32_t lowest) {
   const uint32_t key = ordered_key(x);
   return key < lowest || key > kPosInfKey ? kNoKey : key;
 }
 
-__device__ inline uint32_t lowest_key(bool select_neg_inf) {
-  return select_neg_inf ? kNegInfKey : kNegInfKey + 1;
+// NaN as -inf, in four instructions: for calls that select neither.
+__device__ inline uint32_t key_of_number(float x) {
+  const uint32_t bits = __float_as_uint(fmaxf(x, -__builtin_inff()) + 0.0f);  // -0 + 0 = +0
+  return bits ^ (static_cast<uint32_t>(static_cast<int32_t>(bits) >> 31) | 0x80000000u);
 }
 
 }  // namespace dsa::cuda::topk

@@ -43,7 +43,11 @@ class RowOutput {
         row_(row),
         first_index_(p.select.to_index(row.t, row.span, row.span.begin)) {
     if (select_.indices.given()) indices_ = select_.indices.row_as<int32_t>(row.t);
-    if (select_.slots.given()) slots_ = select_.slots.row_as<int32_t>(row.t);
+    if (select_.slots.given()) {
+      slots_ = select_.slots.row_as<int32_t>(row.t);
+      const int32_t page = select_.slot_page_size;
+      page_shift_ = (page & (page - 1)) == 0 ? 31 - __clz(page) : -1;
+    }
     if (select_.values.given()) values_ = select_.values.row(row.t);
   }
 
@@ -51,8 +55,7 @@ class RowOutput {
   __device__ void write(int32_t at, int32_t j) const {
     if (indices_) indices_[at * select_.indices.stride[0]] = index(j);
     if (slots_) {
-      slots_[at * select_.slots.stride[0]] =
-          select_.to_slot(row_.span.request, row_.span.begin + j);
+      slots_[at * select_.slots.stride[0]] = slot(row_.span.begin + j);
     }
     if (values_) copy_value(at, j);
   }
@@ -82,6 +85,17 @@ class RowOutput {
   __device__ int32_t index(int32_t j) const {
     return static_cast<int32_t>(static_cast<uint32_t>(first_index_) + static_cast<uint32_t>(j));
   }
+  // SelectParams::to_slot without its two divisions, which a page of a power of two does not need.
+  __device__ int32_t slot(int32_t s) const {
+    if (page_shift_ < 0) return select_.to_slot(row_.span.request, s);
+    const int32_t page = s >> page_shift_;
+    if (page >= select_.slot_table_pages) return -1;
+    const int64_t entry = *reinterpret_cast<const int32_t*>(
+        select_.slot_table + row_.span.request * select_.slot_table_request_stride +
+        page * select_.slot_table_page_stride);
+    const int64_t slot = entry * select_.slot_page_stride + (s & ((1 << page_shift_) - 1));
+    return entry < 0 || slot > INT32_MAX ? -1 : static_cast<int32_t>(slot);
+  }
   __device__ void write_cut(float score, int32_t index) const {
     if (select_.cut_score.given()) *select_.cut_score.row_as<float>(row_.t) = score;
     if (select_.cut_index.given()) *select_.cut_index.row_as<int32_t>(row_.t) = index;
@@ -108,6 +122,7 @@ class RowOutput {
   const int32_t first_index_;
   int32_t* indices_ = nullptr;
   int32_t* slots_ = nullptr;
+  int32_t page_shift_ = -1;
   char* values_ = nullptr;
 };
 

@@ -15,6 +15,9 @@ struct Float32 {
     x[2] = __uint_as_float(slab.z);
     x[3] = __uint_as_float(slab.w);
   }
+  __device__ float at(const char* first, int32_t j) const {
+    return __ldg(reinterpret_cast<const float*>(first) + j);
+  }
 };
 
 // bf16 or f16.
@@ -30,6 +33,9 @@ class Float16 {
       x[2 * i + 1] = widen(words[i] >> 16);
     }
   }
+  __device__ float at(const char* first, int32_t j) const {
+    return widen(__ldg(reinterpret_cast<const unsigned short*>(first) + j));
+  }
 
  private:
   __device__ float widen(uint32_t bits) const {
@@ -39,8 +45,20 @@ class Float16 {
   bool bf16_;
 };
 
-// A block's part of a row: slabs [begin, end), of which [full_begin, full_end) lie wholly in the
-// row. The elements of the others are read one by one: nothing outside the row is touched.
+// A slab that the row fills in part, the rest NaN: nothing outside the row is read.
+static __device__ __noinline__ uint4 load_partial(const uint4* slab, int32_t bytes_before,
+                                                  int32_t bytes_end) {
+  uint4 x = {~0u, ~0u, ~0u, ~0u};
+  unsigned short* const to = reinterpret_cast<unsigned short*>(&x);
+  const unsigned short* const from = reinterpret_cast<const unsigned short*>(slab);
+#pragma unroll
+  for (int32_t i = 0; i < 8; ++i) {
+    if (2 * i >= bytes_before && 2 * i < bytes_end) to[i] = __ldg(from + i);
+  }
+  return x;
+}
+
+// A block's part of a row: slabs [begin, end).
 template <class Element>
 struct Slice {
   static constexpr int32_t kCount = Element::kCount;
@@ -48,37 +66,34 @@ struct Slice {
   int32_t shift;
   int32_t row_end;  // place after the row
   int32_t begin, end;
-  int32_t full_begin, full_end;
 
-  // Part `rank` of `ranks`.
-  __device__ Slice(const RowScores& row, int32_t rank, int32_t ranks) {
-    const uint64_t address = reinterpret_cast<uint64_t>(row.first);
+  // Part `rank` of `ranks` of a row of n.
+  __device__ Slice(const char* first, int32_t n, int32_t rank, int32_t ranks) {
+    const uint64_t address = reinterpret_cast<uint64_t>(first);
     slabs = reinterpret_cast<const uint4*>(address & ~uint64_t{15});
     shift = static_cast<int32_t>(address & 15) * kCount / 16;
-    row_end = shift + row.n;
+    row_end = shift + n;
     const int32_t all = (row_end + kCount - 1) / kCount;
-    const int32_t each = (all + ranks - 1) / ranks;
+    const int32_t each = ranks == 1 ? all : (all + ranks - 1) / ranks;
     begin = min(rank * each, all);
     end = min(begin + each, all);
-    full_begin = max(begin, shift > 0 ? 1 : 0);
-    full_end = max(full_begin, min(end, row_end / kCount));
   }
 
   __device__ int32_t first_place() const { return begin * kCount; }
   __device__ int32_t length() const { return (end - begin) * kCount; }
 
-  // Calls take(place) for the elements outside whole slabs, one a thread: those of the row's first
-  // slab, and of its last where that is another.
-  template <class Take>
-  __device__ void for_edges(Take take) const {
-    const int32_t thread = static_cast<int32_t>(threadIdx.x);
-    if (thread >= 2 * kCount) return;
-    const bool is_first = thread < kCount;
-    const int32_t slab = is_first ? 0 : row_end / kCount;
-    const bool partial = is_first ? shift > 0 : row_end % kCount > 0 && (slab > 0 || shift == 0);
-    const int32_t place = slab * kCount + thread % kCount;
-    const bool own = partial && slab >= begin && slab < end;
-    if (own && place >= shift && place < row_end) take(place);
+  // Whether slabs [from, to) belong to the slice and are filled by the row.
+  __device__ bool whole(int32_t from, int32_t to) const {
+    return from * kCount >= shift && to <= end && to * kCount <= row_end;
+  }
+
+  // What of a slab lies outside the slice is NaN.
+  __device__ uint4 load(int32_t slab) const {
+    if (slab >= end) return {~0u, ~0u, ~0u, ~0u};
+    const int32_t place = slab * kCount;
+    if (place >= shift && place + kCount <= row_end) return __ldg(slabs + slab);
+    return load_partial(slabs + slab, (shift - place) * (16 / kCount),
+                        (row_end - place) * (16 / kCount));
   }
 };
 

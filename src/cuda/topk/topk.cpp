@@ -10,7 +10,7 @@ namespace {
 using namespace topk;
 
 // In order of preference, as in the registry.
-const Form* const kForms[] = {&kWarp, &kRegisters, &kCluster, &kGated, &kBlock};
+const Form* const kForms[] = {&kRegisters, &kWarp, &kSplit, &kGated, &kBlock};
 
 // A form as a kernel of dsa_topk.
 template <const Form& form>
@@ -41,7 +41,7 @@ constexpr Kernel kernel_of(const char* name, const char* family, int32_t capabil
 constinit const Kernel kTopkWarp = kernel_of<kWarp>("cuda.topk.warp.sm80", "sm80", 80);
 constinit const Kernel kTopkRegisters =
     kernel_of<kRegisters>("cuda.topk.registers.sm80", "sm80", 80);
-constinit const Kernel kTopkCluster = kernel_of<kCluster>("cuda.topk.cluster.sm90", "sm90", 90);
+constinit const Kernel kTopkSplit = kernel_of<kSplit>("cuda.topk.split.sm80", "sm80", 80);
 constinit const Kernel kTopkGated = kernel_of<kGated>("cuda.topk.gated.sm80", "sm80", 80);
 constinit const Kernel kTopkBlock = kernel_of<kBlock>("cuda.topk.block.sm80", "sm80", 80);
 

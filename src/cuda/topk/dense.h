@@ -1,0 +1,44 @@
+// Dense calls: contiguous unmasked scores, a selection in index order. What all forms but kBlock
+// take.
+#pragma once
+
+#include "cuda/topk/form.h"
+
+namespace dsa::cuda::topk {
+
+// The common call in two cache lines: a row is selected in 3 us, and reading all of TopkCall and
+// running the code behind it would be a third of that. Where `plain` is false the code for `full`
+// is called, out of line.
+struct DenseCall {
+  bool plain;  // all that is asked is said by the fields up to `full`
+  bool emits;  // indices, slots or values
+  bool wants_cut;
+  const char* scores;    // of the first row
+  int64_t score_stride;  // bytes, from row to row
+  const char* ends;      // i32: visible keys of each row; nullptr: `length`
+  int64_t end_stride;    // bytes
+  int32_t length;        // most visible keys
+  int32_t k;
+  uint32_t lowest;       // least key that can be selected
+  int32_t dtype;         // of the scores
+  int32_t* indices;      // of the first row
+  int64_t index_stride;  // elements, from row to row
+  int64_t width;         // of indices
+  int32_t* counts;       // or nullptr
+  int64_t count_stride;  // elements
+  int64_t row_count;
+  TopkCall full;
+};
+
+DenseCall make_dense(const TopkCall& call);
+
+// Scores of a row and of what may precede it in its first 16-byte slab.
+int64_t most_places(const TopkCall& call);
+
+// Why a call is not dense, or has a k above `largest_k`; nullptr else.
+const char* refuse_but_dense(const TopkCall& call, int32_t largest_k);
+
+// Most dynamic shared memory of a block on the current device.
+cudaError_t most_shared_bytes(int32_t& bytes);
+
+}  // namespace dsa::cuda::topk

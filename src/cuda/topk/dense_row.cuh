@@ -1,0 +1,81 @@
+// Rows and outputs of a dense call: the common case inline, all else out of line.
+#pragma once
+
+#include "cuda/topk/crossing.cuh"
+#include "cuda/topk/dense.h"
+#include "cuda/topk/row.cuh"
+
+namespace dsa::cuda::topk {
+
+struct DenseRow {
+  const char* first;  // score of key 0
+  int32_t n;
+};
+
+static __device__ __noinline__ void find_row(const TopkCall& call, int64_t i, DenseRow& found) {
+  const RowScores row(call.p, call.first_row + i);
+  found = {row.first, row.n};
+}
+
+// Row i of the call.
+__device__ inline DenseRow dense_row(const DenseCall& c, int64_t i) {
+  if (!c.plain) {
+    DenseRow found;
+    find_row(c.full, i, found);
+    return found;
+  }
+  int32_t n = c.length;
+  if (c.ends) {
+    n = max(0, min(n, *reinterpret_cast<const int32_t*>(c.ends + i * c.end_stride)));
+  }
+  return {c.scores + i * c.score_stride, n};
+}
+
+// Writes key first_key + staged[i] as element i of the selection, for i < n.
+static __device__ __noinline__ void write_any(const TopkCall& call, int64_t row_number,
+                                              const uint16_t* staged, int32_t first_key, int32_t n,
+                                              int32_t thread, int32_t threads) {
+  const RowScores row(call.p, call.first_row + row_number);
+  const RowOutput out(call.p, row);
+#pragma unroll 1
+  for (int32_t i = thread; i < n; i += threads) out.write(i, first_key + staged[i]);
+}
+
+__device__ inline void write_staged(const DenseCall& c, int64_t row_number, const uint16_t* staged,
+                                    int32_t first_key, int32_t n, int32_t thread, int32_t threads) {
+  if (!c.plain) {
+    if (c.emits) write_any(c.full, row_number, staged, first_key, n, thread, threads);
+    return;
+  }
+  int32_t* const out = c.indices + row_number * c.index_stride;
+#pragma unroll 1
+  for (int32_t i = thread; i < n; i += threads) out[i] = first_key + staged[i];
+}
+
+static __device__ __noinline__ void end_any(const TopkCall& call, int64_t i, int32_t count,
+                                            int32_t thread, int32_t threads) {
+  const RowScores row(call.p, call.first_row + i);
+  const RowOutput out(call.p, row);
+  out.fill(count, thread, threads);
+  if (thread > 0) return;
+  out.write_count(count);
+  if (count == 0) out.write_no_cut();
+}
+
+// Everything but the selection itself and the cut of a row that has one. Once a row.
+__device__ inline void end_row(const DenseCall& c, int64_t i, int32_t count, int32_t thread,
+                               int32_t threads) {
+  if (!c.plain) return end_any(c.full, i, count, thread, threads);
+#pragma unroll 1
+  for (int64_t at = count + thread; at < c.width; at += threads) {
+    c.indices[i * c.index_stride + at] = -1;
+  }
+  if (c.counts && thread == 0) c.counts[i * c.count_stride] = count;
+}
+
+static __device__ __noinline__ void write_cut(const TopkCall& call, int64_t i, int32_t j) {
+  const RowScores row(call.p, call.first_row + i);
+  RowOutput(call.p, row).write_cut(j);
+}
+
+}  // namespace dsa::cuda::topk

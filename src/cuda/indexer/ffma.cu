@@ -9,6 +9,7 @@
 #include "cuda/indexer/sm80.h"
 #include "cuda/indexer/unit.cuh"
 #include "cuda/kernel.h"
+#include "cuda/ptx.cuh"
 
 namespace dsa::cuda {
 namespace {
@@ -80,9 +81,8 @@ __device__ float4 load_4(const char* row, int32_t dtype, int32_t d, int32_t left
 
 class Scorer {
  public:
-  __device__ Scorer(const ScoreCall& call, const ScoreWork& work, const Shape& shape,
-                    const Unit& unit, Shared& shared)
-      : call_(call), work_(work), shape_(shape), unit_(unit), sh_(shared) {}
+  __device__ Scorer(const ScoreCall& call, const Shape& shape, Shared& shared)
+      : call_(call), shape_(shape), sh_(shared) {}
 
   // Keys [first, first + count) for the rows of a run.
   __device__ void score(const UnitRun& run, int64_t first, int32_t count) {
@@ -127,7 +127,7 @@ class Scorer {
       if (placed && keys.scale.given()) {
         total *= *reinterpret_cast<const float*>(keys.scale.at(place));
       }
-      write_score(call_, out, unit_.first + slot, static_cast<int32_t>(s), placed, total);
+      write_score(call_, out, static_cast<int32_t>(s), s * score_step(call_), placed, total);
     }
   }
 
@@ -246,9 +246,7 @@ class Scorer {
   }
 
   const ScoreCall& call_;
-  const ScoreWork& work_;
   const Shape& shape_;
-  const Unit& unit_;
   Shared& sh_;
   const char* key_row_[kKeyRows];
   const char* q_row_[kColumnRows];
@@ -259,6 +257,8 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
     indexer_ffma(const __grid_constant__ ScoreCall call, const __grid_constant__ ScoreWork work,
                  const __grid_constant__ Shape shape) {
   __shared__ Shared shared;
+  let_next_start();
+  wait_for_previous();
   for (int64_t item = blockIdx.x; item < work.items(); item += gridDim.x) {
     // Chunks outermost: a causal call's late chunks are empty for early units, and every block
     // gets its share of both.
@@ -267,7 +267,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
     __syncthreads();
     load_unit_rows(call, work, unit, shared.rows);
     __syncthreads();
-    Scorer scorer(call, work, shape, unit, shared);
+    Scorer scorer(call, shape, shared);
     for (int32_t slot = 0; slot < unit.slots();) {
       const UnitRun run = next_run(shared.rows, slot, unit.slots());
       const int64_t step = work.chunks * work.chunk_keys;
@@ -309,8 +309,10 @@ cudaError_t enqueue_indexer_ffma(const ScoreCall& call, const Run& run) {
       call, {.unit_rows = shape.tokens, .tile = kKeys, .together = 1, .most_tiles = kMostTiles},
       blocks);
   const int64_t grid = std::min<int64_t>(work.items(), blocks);
-  return launch_function(indexer_ffma, {.grid = static_cast<uint32_t>(grid), .block = kThreads},
-                         stream_of(run), call, work, shape);
+  const LaunchShape launch{.grid = static_cast<uint32_t>(grid),
+                           .block = kThreads,
+                           .overlap_previous = run.device->compute_capability >= 90};
+  return launch_function(indexer_ffma, launch, stream_of(run), call, work, shape);
 }
 
 cudaError_t load_indexer_ffma() { return load_function(indexer_ffma); }

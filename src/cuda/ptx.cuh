@@ -1,4 +1,4 @@
-// PTX of general use.
+// PTX of general use: copies to shared memory, operands from it, kernels that overlap.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,20 @@ namespace dsa::cuda {
 
 __device__ inline uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
+}
+
+// 16 bytes of global memory, of which the first `valid` are read and the rest become zero.
+__device__ inline void copy_async_16(uint32_t to, const void* from, uint32_t valid = 16) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(valid)
+               : "memory");
+}
+
+// Four 8 x 8 matrices of 16-bit elements; lane l gives the address of row l % 8 of matrix l / 8.
+__device__ inline void load_matrices(uint32_t (&to)[4], uint32_t row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(row)
+               : "memory");
 }
 
 // Volatile: the order of loads and matrix products is the code's, so that a load stands where its

@@ -124,6 +124,8 @@ constexpr Kernel kernel_of(const char* name, const char* family_name, int32_t mi
 
 }  // namespace
 
+constinit const Kernel kIndexerTopkSm90 =
+    kernel_of<kIndexerFamilySm90>("cuda.indexer_topk.sm90", "sm90", 90, 90);
 constinit const Kernel kIndexerTopkSm80 =
     kernel_of<kIndexerFamilySm80>("cuda.indexer_topk.sm80", "sm80", 80);
 

@@ -1,4 +1,4 @@
-// PTX of general use: asynchronous copies to shared memory and matrix fragments from it.
+// PTX of general use: copies to shared memory, operands from it, kernels that overlap.
 #pragma once
 
 #include <cstdint>
@@ -14,16 +14,6 @@ __device__ inline void copy_async_16(uint32_t to, const void* from, uint32_t val
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(valid)
                : "memory");
 }
-__device__ inline void copy_async_4(uint32_t to, const void* from, uint32_t valid = 4) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(to), "l"(from), "r"(valid)
-               : "memory");
-}
-__device__ inline void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits until at most kPending of this thread's latest groups are under way.
-template <int kPending>
-__device__ inline void wait_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");
-}
 
 // Four 8 x 8 matrices of 16-bit elements; lane l gives the address of row l % 8 of matrix l / 8.
 __device__ inline void load_matrices(uint32_t (&to)[4], uint32_t row) {
@@ -31,6 +21,29 @@ __device__ inline void load_matrices(uint32_t (&to)[4], uint32_t row) {
                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
                : "r"(row)
                : "memory");
+}
+
+// Volatile: the order of loads and matrix products is the code's, so that a load stands where its
+// latency is hidden.
+__device__ inline void load_shared_16(uint32_t (&to)[4], uint32_t address) {
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+               : "r"(address)
+               : "memory");
+}
+
+// What follows touches memory that the stream's previous kernel may have written; where the launch
+// overlaps nothing (LaunchShape::overlap_previous) this does nothing.
+__device__ inline void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+  cudaGridDependencySynchronize();
+#endif
+}
+// The stream's next kernel may start, up to its own wait_for_previous.
+__device__ inline void let_next_start() {
+#if __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion();
+#endif
 }
 
 }  // namespace dsa::cuda

@@ -14,6 +14,7 @@ namespace {
 const Kernel* const kKernels[] = {
     &kIndexerSm90,
     &kIndexerSm80,
+    &kIndexerTopkSm90,
     &kIndexerTopkSm80,
     &kTopkRegisters,
     &kTopkWarp,

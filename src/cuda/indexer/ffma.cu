@@ -1,7 +1,7 @@
 // Indexer in f32 multiply-adds: any dtypes, Hi and Di.
 //
-// A block scores 128 keys against 16 quads of heads (a token has ceil(Hi / 4) of them); a thread
-// holds 8 keys by one quad. The bits: a dot product is one fused chain over d = 0 .. Di-1; the
+// A block scores 128 keys against 32 quads of heads (a token has ceil(Hi / 4) of them); a thread
+// holds 8 keys by two quads. The bits: a dot product is one fused chain over d = 0 .. Di-1; the
 // heads of a quad are one chain in ascending order; quads are added in ascending order.
 #include <algorithm>
 
@@ -9,13 +9,14 @@
 #include "cuda/indexer/sm80.h"
 #include "cuda/indexer/unit.cuh"
 #include "cuda/kernel.h"
+#include "cuda/ptx.cuh"
 
 namespace dsa::cuda {
 namespace {
 
 constexpr int32_t kThreads = 256;
 constexpr int32_t kKeys = 128;  // of a tile
-constexpr int32_t kQuads = 16;  // of a tile
+constexpr int32_t kQuads = 32;  // of a tile
 constexpr int32_t kColumns = 4 * kQuads;
 constexpr int32_t kDims = 32;                 // of a slab
 constexpr int32_t kThreadsOfRow = kDims / 4;  // fetch a row's slab
@@ -23,7 +24,6 @@ constexpr int32_t kRowsAtOnce = kThreads / kThreadsOfRow;
 constexpr int32_t kKeyRows = kKeys / kRowsAtOnce;  // of a thread
 constexpr int32_t kColumnRows = kColumns / kRowsAtOnce;
 constexpr int32_t kMostTiles = 16;
-constexpr int32_t kBlocksPerSm = 2;
 
 struct Shape {
   int32_t quads;           // of a token
@@ -50,7 +50,7 @@ __device__ void store_4(float (*tile)[kRow], int32_t column, int32_t d, float4 x
 
 struct Shared {
   union {
-    Tile tile;
+    Tile tile[2];
     float parts[kQuads][kKeys];  // sums of quads
   };
   UnitRow rows[kQuads];
@@ -78,11 +78,18 @@ __device__ float4 load_4(const char* row, int32_t dtype, int32_t d, int32_t left
   return {x[0], x[1], x[2], x[3]};
 }
 
+// Of a thread: keys 4 (thread % 16) + [0, 4) of both halves of a tile, quad thread / 16 of both.
+using Products = float[8][8];  // [key][head]
+
+__device__ inline void load_4_floats(const float* from, float (&to)[4]) {
+  const float4 x = *reinterpret_cast<const float4*>(from);
+  to[0] = x.x, to[1] = x.y, to[2] = x.z, to[3] = x.w;
+}
+
 class Scorer {
  public:
-  __device__ Scorer(const ScoreCall& call, const ScoreWork& work, const Shape& shape,
-                    const Unit& unit, Shared& shared)
-      : call_(call), work_(work), shape_(shape), unit_(unit), sh_(shared) {}
+  __device__ Scorer(const ScoreCall& call, const Shape& shape, Shared& shared)
+      : call_(call), shape_(shape), sh_(shared) {}
 
   // Keys [first, first + count) for the rows of a run.
   __device__ void score(const UnitRun& run, int64_t first, int32_t count) {
@@ -98,17 +105,20 @@ class Scorer {
     float total = 0;
     for (int32_t pass = 0; pass < shape_.passes; ++pass) {
       take_columns(pass);
-      float dot[2][4][4] = {};  // [half of the tile][key][head]
+      Products dot = {};
       Slab slab = fetch(0);
-      for (int32_t d = 0; d < call_.p.dim; d += kDims) {
-        __syncthreads();
-        store(slab);
-        __syncthreads();
-        if (d + kDims < call_.p.dim) slab = fetch(d + kDims);
-        multiply(min(kDims, call_.p.dim - d), dot);
-      }
+      __syncthreads();  // the last tile's sums have been read
+      store(slab, sh_.tile[0]);
       __syncthreads();
-      add_quad(pass, dot);
+      int32_t turn = 0;
+      for (int32_t d = 0; d < call_.p.dim; d += kDims, turn ^= 1) {
+        const bool more = d + kDims < call_.p.dim;
+        if (more) slab = fetch(d + kDims);
+        multiply(sh_.tile[turn], min(kDims, call_.p.dim - d), dot);
+        if (more) store(slab, sh_.tile[turn ^ 1]);
+        __syncthreads();
+      }
+      add_quads(pass, dot);
       __syncthreads();
       if (shape_.passes > 1 && threadIdx.x < kKeys) {
         const int32_t quads = min(kQuads, shape_.quads - pass * kQuads);
@@ -127,7 +137,7 @@ class Scorer {
       if (placed && keys.scale.given()) {
         total *= *reinterpret_cast<const float*>(keys.scale.at(place));
       }
-      write_score(call_, out, unit_.first + slot, static_cast<int32_t>(s), placed, total);
+      write_score(call_, out, static_cast<int32_t>(s), s * score_step(call_), placed, total);
     }
   }
 
@@ -157,15 +167,15 @@ class Scorer {
     return slab;
   }
 
-  __device__ void store(const Slab& slab) {
+  __device__ static void store(const Slab& slab, Tile& tile) {
     const int32_t d = threadIdx.x % kThreadsOfRow * 4, row = threadIdx.x / kThreadsOfRow;
 #pragma unroll
     for (int32_t i = 0; i < kKeyRows; ++i) {
-      store_4(sh_.tile.keys, row + i * kRowsAtOnce, d, slab.keys[i]);
+      store_4(tile.keys, row + i * kRowsAtOnce, d, slab.keys[i]);
     }
 #pragma unroll
     for (int32_t i = 0; i < kColumnRows; ++i) {
-      store_4(sh_.tile.q, row + i * kRowsAtOnce, d, slab.q[i]);
+      store_4(tile.q, row + i * kRowsAtOnce, d, slab.q[i]);
     }
   }
 
@@ -191,49 +201,50 @@ class Scorer {
     }
   }
 
-  __device__ void multiply(int32_t dims, float (&dot)[2][4][4]) {
+  __device__ static void multiply(const Tile& tile, int32_t dims, Products& dot) {
     const int32_t key = threadIdx.x % 16 * 4, column = threadIdx.x / 16 * 4;
 #pragma unroll 4
     for (int32_t d = 0; d < dims; ++d) {
       const int32_t turn = d & ~3;
-      const float4 q4 = *reinterpret_cast<const float4*>(&sh_.tile.q[d][column ^ turn]);
-      const float q[4] = {q4.x, q4.y, q4.z, q4.w};
+      float k[2][4], q[2][4];
 #pragma unroll
       for (int32_t half = 0; half < 2; ++half) {
-        const float4 k4 =
-            *reinterpret_cast<const float4*>(&sh_.tile.keys[d][(half * 64 + key) ^ turn]);
-        const float k[4] = {k4.x, k4.y, k4.z, k4.w};
+        load_4_floats(&tile.keys[d][(half * kKeys / 2 + key) ^ turn], k[half]);
+        load_4_floats(&tile.q[d][(half * kColumns / 2 + column) ^ turn], q[half]);
+      }
 #pragma unroll
-        for (int32_t i = 0; i < 4; ++i) {
+      for (int32_t i = 0; i < 8; ++i) {
 #pragma unroll
-          for (int32_t h = 0; h < 4; ++h) dot[half][i][h] = fmaf(q[h], k[i], dot[half][i][h]);
+        for (int32_t h = 0; h < 8; ++h) {
+          dot[i][h] = fmaf(q[h / 4][h % 4], k[i / 4][i % 4], dot[i][h]);
         }
       }
     }
   }
 
-  // This thread's quad of heads, for its keys, to shared memory.
-  __device__ void add_quad(int32_t pass, const float (&dot)[2][4][4]) {
+  // This thread's quads of heads, for its keys, to shared memory.
+  __device__ void add_quads(int32_t pass, const Products& dot) {
     const IndexerParams& p = call_.p;
-    const int32_t key = threadIdx.x % 16 * 4, quad = threadIdx.x / 16;
-    int32_t slot, head;
-    const bool there = find_column(pass, quad * 4, slot, head);
-    const int32_t heads = there ? min(4, p.heads - head) : 0;
-    float w[4];
-#pragma unroll
-    for (int32_t h = 0; h < 4; ++h) w[h] = h < heads ? weight(p, sh_.rows[slot], head + h) : 0;
+    const int32_t key = threadIdx.x % 16 * 4;
 #pragma unroll
     for (int32_t half = 0; half < 2; ++half) {
+      const int32_t quad = half * kQuads / 2 + threadIdx.x / 16;
+      int32_t slot, head;
+      const bool there = find_column(pass, quad * 4, slot, head);
+      const int32_t heads = there ? min(4, p.heads - head) : 0;
+      float w[4];
 #pragma unroll
-      for (int32_t i = 0; i < 4; ++i) {
+      for (int32_t h = 0; h < 4; ++h) w[h] = h < heads ? weight(p, sh_.rows[slot], head + h) : 0;
+#pragma unroll
+      for (int32_t i = 0; i < 8; ++i) {
         float sum = 0;
 #pragma unroll
         for (int32_t h = 0; h < 4; ++h) {
-          float x = dot[half][i][h];
+          float x = dot[i][half * 4 + h];
           if (p.relu && x < 0) x = 0;  // NaN stays
           if (h < heads) sum = fmaf(w[h], x, sum);
         }
-        sh_.parts[quad][half * 64 + key + i] = sum;
+        sh_.parts[quad][i / 4 * (kKeys / 2) + key + i % 4] = sum;
       }
     }
   }
@@ -246,19 +257,20 @@ class Scorer {
   }
 
   const ScoreCall& call_;
-  const ScoreWork& work_;
   const Shape& shape_;
-  const Unit& unit_;
   Shared& sh_;
   const char* key_row_[kKeyRows];
   const char* q_row_[kColumnRows];
   float q_scale_[kColumnRows];
 };
 
-__global__ void __launch_bounds__(kThreads, kBlocksPerSm)
+__global__ void __launch_bounds__(kThreads, 1)
     indexer_ffma(const __grid_constant__ ScoreCall call, const __grid_constant__ ScoreWork work,
                  const __grid_constant__ Shape shape) {
-  __shared__ Shared shared;
+  extern __shared__ __align__(16) char memory[];
+  Shared& shared = *reinterpret_cast<Shared*>(memory);
+  let_next_start();
+  wait_for_previous();
   for (int64_t item = blockIdx.x; item < work.items(); item += gridDim.x) {
     // Chunks outermost: a causal call's late chunks are empty for early units, and every block
     // gets its share of both.
@@ -267,7 +279,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksPerSm)
     __syncthreads();
     load_unit_rows(call, work, unit, shared.rows);
     __syncthreads();
-    Scorer scorer(call, work, shape, unit, shared);
+    Scorer scorer(call, shape, shared);
     for (int32_t slot = 0; slot < unit.slots();) {
       const UnitRun run = next_run(shared.rows, slot, unit.slots());
       const int64_t step = work.chunks * work.chunk_keys;
@@ -304,15 +316,18 @@ cudaError_t enqueue_indexer_ffma(const ScoreCall& call, const Run& run) {
   shape.passes = (shape.quads + kQuads - 1) / kQuads;
   shape.keys_by_4 = keys_by_4(call.p.keys.values);
   shape.q_by_4 = q_by_4(call.p.q);
-  const int32_t blocks = kBlocksPerSm * run.device->multiprocessors;
+  const int32_t blocks = run.device->multiprocessors;
   const ScoreWork work = divide_work(
       call, {.unit_rows = shape.tokens, .tile = kKeys, .together = 1, .most_tiles = kMostTiles},
       blocks);
   const int64_t grid = std::min<int64_t>(work.items(), blocks);
-  return launch_function(indexer_ffma, {.grid = static_cast<uint32_t>(grid), .block = kThreads},
-                         stream_of(run), call, work, shape);
+  const LaunchShape launch{.grid = static_cast<uint32_t>(grid),
+                           .block = kThreads,
+                           .shared_bytes = int32_t{sizeof(Shared)},
+                           .overlap_previous = run.device->compute_capability >= 90};
+  return launch_function(indexer_ffma, launch, stream_of(run), call, work, shape);
 }
 
-cudaError_t load_indexer_ffma() { return load_function(indexer_ffma); }
+cudaError_t load_indexer_ffma() { return load_function(indexer_ffma, int32_t{sizeof(Shared)}); }
 
 }  // namespace dsa::cuda

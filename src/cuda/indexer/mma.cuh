@@ -11,6 +11,7 @@
 
 #include "cuda/indexer/mma_keys.cuh"
 #include "cuda/mma.cuh"
+#include "cuda/ptx.cuh"
 
 namespace dsa::cuda::indexer_mma {
 
@@ -25,18 +26,18 @@ __device__ inline float max_nan(float a, float b) {
 template <class T, int kSteps>
 class WarpTile {
  public:
-  __device__ WarpTile(const ScoreCall& call, const Shape& shape, const Shared<kSteps>& shared,
-                      int64_t first_row)
-      : call_(call), shape_(shape), sh_(shared), first_row_(first_row) {
-    const int32_t lane = threadIdx.x % 32;
-    operands_ = reinterpret_cast<const uint4*>(sh_.operands) + lane;
+  __device__ WarpTile(const ScoreCall& call, const Shape& shape, const Shared<kSteps>& shared)
+      : call_(call), shape_(shape), sh_(shared) {
+    const uint32_t lane = threadIdx.x % 32;
+    operands_ = shared_address(sh_.operands) + 16 * lane;
     weights_ = sh_.weights + lane / 4;
     floor_ = call.p.relu ? 0.0f : -INFINITY;
   }
 
   __device__ void score(const UnitRun& run, int64_t first, int64_t end) {
     first_ = static_cast<uint32_t>(first);
-    run_ = &run;
+    own_ = first_ + KeyFragments<T, kSteps>::own_key();
+    offset_ = own_ * score_step(call_);
     keys_.load(call_, shape_, run.request, first, end);
     switch (shape_.heads) {
       case 4:
@@ -90,7 +91,7 @@ class WarpTile {
       for (int32_t half = 0; half < 2; ++half) {
         Sums sum = {};
         add_heads(slot * 8, half, dot, sum);
-        write(slot + half, sum_of_lanes(sum));
+        write_if_of(run, slot + half, sum_of_lanes(sum));
       }
     }
   }
@@ -116,21 +117,24 @@ class WarpTile {
         // Of this lane's own key, for its token and for the other lanes'.
         const float mine = upper ? by_one[1] : by_one[0];
         const float other = __shfl_xor_sync(~0u, upper ? by_one[0] : by_one[1], 16);
-        write(slot + 2 * half, upper ? other : mine);
-        write(slot + 2 * half + 1, upper ? mine : other);
+        write_if_of(run, slot + 2 * half, upper ? other : mine);
+        write_if_of(run, slot + 2 * half + 1, upper ? mine : other);
       }
     }
   }
 
   // Columns [column, column + 16) times the keys.
   __device__ void multiply(int32_t column, Products& dot) const {
-    const uint4* const at = operands_ + column / 16 * (kSteps * 32);
+    const uint32_t at = operands_ + static_cast<uint32_t>(column) * (kSteps * 32);
+    uint32_t a[2][4];
+    load_shared_16(a[0], at);
 #pragma unroll
     for (int32_t k = 0; k < kSteps; ++k) {
-      const uint4 x = at[k * 32];
-      const uint32_t a[4] = {x.x, x.y, x.z, x.w};
+      if (k + 1 < kSteps) load_shared_16(a[(k + 1) & 1], at + (k + 1) * 512);
 #pragma unroll
-      for (int32_t n = 0; n < 4; ++n) mma_16x8x16<T>(dot[n], a, keys_.b[n][k][0], keys_.b[n][k][1]);
+      for (int32_t n = 0; n < 4; ++n) {
+        mma_16x8x16<T>(dot[n], a[k & 1], keys_.b[n][k][0], keys_.b[n][k][1]);
+      }
     }
   }
 
@@ -168,25 +172,26 @@ class WarpTile {
     return by_one[0];
   }
 
-  // This lane's key of the tile for token `slot`.
+  // The score of this lane's own key for token `slot`.
   __device__ void write(int32_t slot, float sum) const {
-    if (slot < run_->low || slot >= run_->high) return;
     const UnitRow& row = sh_.rows[slot];
-    const uint32_t s = first_ + KeyFragments<T, kSteps>::own_key();
-    if (s < static_cast<uint32_t>(row.begin) || s >= static_cast<uint32_t>(row.end)) return;
-    write_score(call_, row, first_row_ + slot, static_cast<int32_t>(s), keys_.placed,
-                sum * keys_.scale);
+    const uint32_t begin = static_cast<uint32_t>(row.begin);
+    if (own_ - begin >= static_cast<uint32_t>(row.end) - begin) return;
+    write_score(call_, row, static_cast<int32_t>(own_), offset_, keys_.placed, sum * keys_.scale);
+  }
+  __device__ void write_if_of(const UnitRun& run, int32_t slot, float sum) const {
+    if (slot >= run.low && slot < run.high) write(slot, sum);
   }
 
   const ScoreCall& call_;
   const Shape& shape_;
   const Shared<kSteps>& sh_;
-  const int64_t first_row_;  // of slot 0
-  const UnitRun* run_ = nullptr;
-  const uint4* operands_;  // this lane's of column 0
-  const float* weights_;
-  float floor_;         // ReLU's, or none
-  uint32_t first_ = 0;  // key of the tile
+  uint32_t operands_;     // shared address of this lane's for column 0
+  const float* weights_;  // this lane's for columns 0 to 15
+  float floor_;           // ReLU's, or none
+  uint32_t first_ = 0;    // key of the tile
+  uint32_t own_ = 0;      // the key whose scores this lane writes
+  int64_t offset_ = 0;    // of its scores
   KeyFragments<T, kSteps> keys_;
 };
 
@@ -196,6 +201,8 @@ __global__ void __launch_bounds__(kThreads, 1)
                 const __grid_constant__ Shape shape, int32_t columns) {
   extern __shared__ __align__(128) char memory[];
   const Shared<kSteps> shared(memory, columns);
+  let_next_start();
+  wait_for_previous();
   for (int64_t item = blockIdx.x; item < work.items(); item += gridDim.x) {
     // Chunks outermost: a causal call's late chunks are empty for early units, and every block
     // gets its share of both.
@@ -204,7 +211,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     __syncthreads();
     load_unit_rows(call, work, unit, shared.rows);
     __syncthreads();
-    WarpTile<T, kSteps> tile(call, shape, shared, unit.first);
+    WarpTile<T, kSteps> tile(call, shape, shared);
     bool loaded = false;
     for (int32_t slot = 0; slot < unit.slots();) {
       const UnitRun run = next_run(shared.rows, slot, unit.slots());

@@ -20,7 +20,8 @@ cudaError_t enqueue_steps(const ScoreCall& call, const Shape& shape, const Run& 
   const int64_t grid = std::min<int64_t>(work.items(), run.device->multiprocessors);
   const LaunchShape launch{.grid = static_cast<uint32_t>(grid),
                            .block = kThreads,
-                           .shared_bytes = Shared<kSteps>::bytes(shape.columns())};
+                           .shared_bytes = Shared<kSteps>::bytes(shape.columns()),
+                           .overlap_previous = run.device->compute_capability >= 90};
   return launch_function(indexer_mma<T, kSteps>, launch, stream_of(run), call, work, shape,
                          shape.columns());
 }

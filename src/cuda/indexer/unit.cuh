@@ -13,8 +13,10 @@ namespace dsa::cuda {
 // the caller's tensors are [B, T/B, ...].
 struct UnitRow {
   char* scores;  // where key 0 of the row would be
+  int32_t begin, end;
   const char *q, *w, *q_scale;
-  int32_t request, begin, end;
+  int64_t t;
+  int32_t request;
 };
 
 // Rows [low, high) of the call; row t is slot t - first.
@@ -44,19 +46,15 @@ __device__ inline void load_unit_rows(const ScoreCall& call, const ScoreWork& wo
   for (int32_t i = threadIdx.x; i < work.unit_rows; i += blockDim.x) {
     const int64_t t = unit.first + i;
     if (t < unit.low || t >= unit.high) {
-      rows[i] = {nullptr, nullptr, nullptr, nullptr, -1, 0, 0};
+      rows[i] = {};
+      rows[i].request = -1;
       continue;
     }
     const IndexerParams& p = call.p;
     const RowSpan span = p.rows.span(t);
     const int64_t start = call.column(span, 0) * scores.stride[0] * scores.bytes;
-    rows[i] = {row_of(scores, t) + start,
-               row_of(p.q, t),
-               row_of(p.w, t),
-               row_of(p.q_scale, t),
-               span.request,
-               span.begin,
-               span.end};
+    rows[i] = {row_of(scores, t) + start, span.begin, span.end,    row_of(p.q, t), row_of(p.w, t),
+               row_of(p.q_scale, t),      t,          span.request};
   }
 }
 
@@ -108,19 +106,24 @@ __device__ inline float weight(const IndexerParams& p, const UnitRow& row, int32
 }
 
 // Rows::hidden out of line, to keep the loops that write scores small: few calls have a mask.
-__device__ __noinline__ inline bool masked(const Rows& rows, const UnitRow& row, int64_t t,
-                                           int32_t s) {
-  return rows.hidden(t, {row.request, row.begin, row.end}, s);
+__device__ __noinline__ inline bool masked(const Rows& rows, const UnitRow& row, int32_t s) {
+  return rows.hidden(row.t, {row.request, row.begin, row.end}, s);
 }
 
-// Writes the score of key s, which the row's span holds. `placed`: the block table knows the key.
-__device__ inline void write_score(const ScoreCall& call, const UnitRow& row, int64_t t, int32_t s,
-                                   bool placed, float score) {
-  if (!placed || (call.p.rows.mask.given() && masked(call.p.rows, row, t, s))) {
+// From one key's score to the next one's, in bytes.
+__device__ inline int64_t score_step(const ScoreCall& call) {
+  return call.p.scores.stride[0] * call.p.scores.bytes;
+}
+
+// Writes the score of key s, which the row's span holds, to `offset` = s steps from row.scores.
+// `placed`: the block table knows the key.
+__device__ inline void write_score(const ScoreCall& call, const UnitRow& row, int32_t s,
+                                   int64_t offset, bool placed, float score) {
+  if (!placed || (call.p.rows.mask.given() && masked(call.p.rows, row, s))) {
     if (call.keep_hidden) return;
     score = call.hidden;
   }
-  put_score(call, row.scores + s * call.p.scores.stride[0] * call.p.scores.bytes, score);
+  put_score(call, row.scores + offset, score);
 }
 
 // Chunk `chunk` of the columns that are not visible, for all rows of the unit.

@@ -52,6 +52,24 @@ struct BlockShape {
   int32_t most_tiles;  // of a chunk; a multiple of `together`
 };
 
+// Tiles of a chunk such that the blocks are done soonest: waves of blocks, each as long as a chunk
+// and the loading of a unit's queries.
+inline int64_t best_chunk(int64_t tiles, int64_t units, const BlockShape& shape, int32_t blocks) {
+  constexpr int64_t kQueryTiles = 2;
+  const int64_t least = std::min<int64_t>(shape.together, tiles);
+  int64_t best = least, best_cost = INT64_MAX;
+  // Fewer tiles than can be scored side by side only pay where blocks would be idle.
+  if (units * ((tiles + least - 1) / least) < blocks) {
+    return std::min((tiles * units + blocks - 1) / blocks, least);
+  }
+  for (int64_t chunk = least; chunk <= shape.most_tiles; chunk += shape.together) {
+    const int64_t items = units * ((tiles + chunk - 1) / chunk);
+    const int64_t cost = (items + blocks - 1) / blocks * (chunk + kQueryTiles);
+    if (cost < best_cost) best = chunk, best_cost = cost;
+  }
+  return best;
+}
+
 inline ScoreWork divide_work(const ScoreCall& call, const BlockShape& shape, int32_t blocks) {
   const RowGroups g = row_groups(call);
   ScoreWork work;
@@ -62,12 +80,7 @@ inline ScoreWork divide_work(const ScoreCall& call, const BlockShape& shape, int
   work.units = g.groups * work.group_units;
   const int64_t tiles =
       std::max<int64_t>(1, (call.p.rows.max_length() + shape.tile - 1) / shape.tile);
-  // Whole waves of blocks: as few as chunks of most_tiles allow.
-  const int64_t all = tiles * work.units, most = int64_t{blocks} * shape.most_tiles;
-  const int64_t waves = (all + most - 1) / most;
-  int64_t chunk = std::clamp<int64_t>((all + blocks * waves - 1) / (blocks * waves), 1, tiles);
-  if (chunk > shape.together)
-    chunk = (chunk + shape.together - 1) / shape.together * shape.together;
+  const int64_t chunk = best_chunk(tiles, work.units, shape, blocks);
   work.chunk_keys = static_cast<int32_t>(chunk * shape.tile);
   work.chunks = (tiles + chunk - 1) / chunk;
   const int64_t columns = call.fill ? call.p.scores.extent[0] : 0;

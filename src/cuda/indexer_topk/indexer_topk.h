@@ -5,6 +5,6 @@
 
 namespace dsa::cuda {
 
-extern const Kernel kIndexerTopkSm80;
+extern const Kernel kIndexerTopkSm90, kIndexerTopkSm80;  // in order of preference
 
 }  // namespace dsa::cuda

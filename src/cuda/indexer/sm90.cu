@@ -105,7 +105,8 @@ cudaError_t enqueue(const ScoreCall& call, const Run& run) {
   const Variant& v = choose(call);
   const LaunchShape shape = {.grid = static_cast<uint32_t>(run.device->multiprocessors),
                              .block = sm90::kThreads,
-                             .shared_bytes = v.shared_bytes};
+                             .shared_bytes = v.shared_bytes,
+                             .overlap_previous = true};
   sm90::ScoreParams s = {.call = call, .q_aligned = q_aligned(p), .keys_aligned = keys_aligned(p)};
   map_keys(s);
   return launch_function(v.function, shape, stream_of(run), s);

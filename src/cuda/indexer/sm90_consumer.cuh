@@ -1,5 +1,6 @@
-// The consumers of the Hopper indexer: two warpgroups in ping-pong, each with 64 keys of a tile by
-// all columns. While one multiplies, the other applies ReLU and weights to its products.
+// The consumers of the Hopper indexer: two warpgroups. With 256 columns they share every tile, 64
+// keys each, and multiply in turns: while one does, the other applies ReLU and weights to its
+// products. With fewer columns, where memory decides, each takes every other tile.
 //
 // Order of a score's sum over heads, the same in every variant: head h belongs to lane (h / 2) % 4
 // of a quad; a lane adds its heads in ascending order by fused multiply-adds from 0; then
@@ -18,20 +19,20 @@ __device__ __forceinline__ float max_or_nan(float a, float b) {
   return out;
 }
 
-// products [64 keys, kColumns] = keys . queries, of which a thread holds a part.
+// products [64 keys, kColumns] = keys . queries, of which a thread holds a part. Instructions are
+// committed in two groups: the last one, and those before it.
 template <class T>
 __device__ __forceinline__ void multiply(float (&products)[T::kColumns / 2], uint32_t keys,
                                          uint32_t queries) {
+  constexpr int32_t kSteps = kPanelRowBytes / kMmaBytes;
   const uint64_t a = operand_at(keys);
   const uint64_t b = operand_at(queries);
 #pragma unroll
-  for (int32_t panel = 0; panel < T::kPanels; ++panel) {
-#pragma unroll
-    for (int32_t k = 0; k < kPanelRowBytes / kMmaBytes; ++k) {
-      const uint32_t a_bytes = panel * kTileKeys * kPanelRowBytes + k * kMmaBytes;
-      const uint32_t b_bytes = panel * T::kColumns * kPanelRowBytes + k * kMmaBytes;
-      T::Element::mma(products, a + (a_bytes >> 4), b + (b_bytes >> 4), panel + k > 0);
-    }
+  for (int32_t i = 0; i < T::kPanels * kSteps; ++i) {
+    const uint32_t a_bytes = i / kSteps * kTileKeys * kPanelRowBytes + i % kSteps * kMmaBytes;
+    const uint32_t b_bytes = i / kSteps * T::kColumns * kPanelRowBytes + i % kSteps * kMmaBytes;
+    T::Element::mma(products, a + (a_bytes >> 4), b + (b_bytes >> 4), i > 0);
+    if (i + 2 >= T::kPanels * kSteps) wgmma_commit();
   }
 }
 
@@ -95,114 +96,166 @@ __device__ __forceinline__ int32_t kept_sum(int32_t lane) {
   return (lane & 1) * T::kTokens + (T::kTokens == 1 ? 0 : (lane >> 1 & 1) * kKeptSums<T>);
 }
 
-// What the epilogue of a tile needs of its stage, read before the stage is given back.
-struct LaneTile {
+// What the epilogue of 64 keys needs of their stage, read before the stage is given back.
+struct LaneKeys {
   int32_t key[2];
   float scale[2];
   bool hidden[2];  // by the block table
 };
 
 template <class T>
-__device__ __forceinline__ void store_scores(const ScoreCall& call,
-                                             const typename T::Queries& query, const LaneTile& tile,
+__device__ __forceinline__ LaneKeys read_keys(const ScoreParams& s, const typename T::Stage& stage,
+                                              int32_t first_row) {
+  LaneKeys out;
+#pragma unroll
+  for (int32_t i = 0; i < 2; ++i) {
+    const int32_t row = first_row + 8 * i;
+    out.key[i] = stage.first_key + row;
+    out.scale[i] = s.call.p.keys.scale.given() ? stage.scale[row] : 1.0f;
+    const int32_t bit = row >> s.box_shift;
+    out.hidden[i] = (stage.in_cache[bit / 32] >> bit % 32 & 1) == 0;
+  }
+  return out;
+}
+
+// Scores that are not simply f32 in adjacent columns.
+__device__ __forceinline__ void store_general(const ScoreCall& call, const RowTarget& row,
+                                              int64_t t, int32_t key, float score, bool hidden) {
+  const IndexerParams& p = call.p;
+  if (hidden || p.rows.hidden(t, {0, row.begin, row.end}, key)) {
+    if (call.keep_hidden) return;
+    score = call.hidden;
+  }
+  store_element(row.scores, p.scores.dtype, key * p.scores.stride[0], score);
+}
+
+template <class T>
+__device__ __forceinline__ void store_scores(const ScoreCall& call, bool simple,
+                                             const typename T::Queries& query, const LaneKeys& keys,
                                              const float (&sums)[2 * T::kTokens], int32_t lane) {
   if (T::kTokens == 1 && lane & 2) return;  // lanes 2 and 3 of a quad hold what 0 and 1 do
-  const IndexerParams& p = call.p;
-  const int64_t step = p.scores.stride[0];
   const int32_t first = kept_sum<T>(lane);
 #pragma unroll
   for (int32_t i = 0; i < kKeptSums<T>; ++i) {
     const int32_t token = (first + i) / 2;
     const bool second = kKeptSums<T> > 1 ? i % 2 : first % 2;
-    const int32_t key = second ? tile.key[1] : tile.key[0];
-    const RowTarget& row = query.rows[token];
+    const int32_t key = second ? keys.key[1] : keys.key[0];
+    const bool hidden = second ? keys.hidden[1] : keys.hidden[0];
+    const float score = sums[i] * (second ? keys.scale[1] : keys.scale[0]);
+    const RowTarget row = query.rows[token];
     if (key < row.begin || key >= row.end) continue;
-    float score = sums[i] * (second ? tile.scale[1] : tile.scale[0]);
-    bool hidden = second ? tile.hidden[1] : tile.hidden[0];
-    if (p.rows.mask.given()) {
-      const int64_t t = query.t + token;
-      hidden = hidden || p.rows.hidden(t, {0, row.begin, row.end}, key);
-    }
-    if (hidden) {
-      if (call.keep_hidden) continue;
-      score = call.hidden;
-    }
-    if (p.scores.dtype == DSA_F32) {
-      reinterpret_cast<float*>(row.scores)[key * step] = score;
+    if (simple && !hidden) {
+      reinterpret_cast<float*>(row.scores)[key] = score;
     } else {
-      reinterpret_cast<__nv_bfloat16*>(row.scores)[key * step] = __float2bfloat16_rn(score);
+      store_general(call, row, query.t + token, key, score, hidden);
     }
   }
 }
 
 template <class T>
-__device__ __forceinline__ void consume(const ScoreParams& s, typename T::Shared& shared) {
-  const IndexerParams& p = s.call.p;
-  const int32_t lane = threadIdx.x % 32;
-  const int32_t own = threadIdx.x / 128 - 1;  // warpgroup
-  const int32_t first_row = own * 64 + threadIdx.x % 128 / 32 * 16 + lane / 4;
-  const float least = p.relu ? 0.0f : kMinusInfinity;
-  // Products of 256 columns in turns: named barriers kTurn + warpgroup. Fewer columns wait for
-  // memory anyway.
-  constexpr bool kTurns = T::kColumns == 256;
-  constexpr uint32_t kTurn = 1;
-  float products[T::kColumns / 2];
-  float weights[T::kColumns / 4];
-  RingPlace<T::kStages> place;
-  RingPlace<T::kQueryStages> query;
-  const int64_t tiles = shared.share.count;
-  if (kTurns && own == 1) turn_pass(kTurn, 256);
-  for (int64_t n = 0; n < tiles; ++n) {
-    typename T::Stage& stage = shared.stage[place.i];
-    barrier_wait(&shared.keys_full[place.i], place.parity);
-    if (stage.starts_group) {
-      if (n > 0) {
-        __syncwarp();
-        if (lane == 0) barrier_arrive(&shared.queries_empty[query.i]);
-        query.next();
-      }
-      barrier_wait(&shared.queries_full[query.i], query.parity);
+class Consumer {
+ public:
+  __device__ Consumer(const ScoreParams& s, typename T::Shared& shared) : s_(s), shared_(shared) {}
+
+  __device__ __forceinline__ void run() {
+    const IndexerParams& p = s_.call.p;
+    const int32_t own = threadIdx.x / 128 - 1;  // warpgroup
+    const int32_t first_row = threadIdx.x % 128 / 32 * 16 + lane() / 4;
+    const bool simple =
+        p.scores.dtype == DSA_F32 && p.scores.stride[0] == 1 && !p.rows.mask.given();
+    float weights[T::kColumns / 4];
+    int32_t group = -1;
+    RingPlace<T::kStages> place;
+    if (!T::kShareTiles && own == 1) place.next();
+    if (T::kShareTiles && own == 1) turn_pass(kTurn, 256);
+    const int64_t tiles = shared_.share.count;
+    for (int64_t n = T::kShareTiles ? 0 : own; n < tiles; n += T::kShareTiles ? 1 : kConsumers) {
+      typename T::Stage& stage = shared_.stage[place.i];
+      barrier_wait(&shared_.keys_full[place.i], place.parity);
+      const bool new_queries = take_queries(stage.group, group, weights);
+      // The copy engine's writes need no fence; those of threads do: queries, and keys of rows.
+      if (new_queries || !s_.boxes) fence_tensor_reads();
+
+      float products[T::kBlocks][T::kColumns / 2];
+      LaneKeys keys[T::kBlocks];
+      if (T::kShareTiles) turn_wait(kTurn + own, 256);
+      wgmma_fence();
 #pragma unroll
-      for (int32_t j = 0; j < T::kColumns / 8; ++j) {
-        const float2 pair = *reinterpret_cast<const float2*>(
-            &shared.query[query.i].weights[8 * j + 2 * (lane % 4)]);
-        weights[2 * j] = pair.x;
-        weights[2 * j + 1] = pair.y;
+      for (int32_t block = 0; block < T::kBlocks; ++block) {
+        const int32_t row = (T::kShareTiles ? own : block) * kBlockKeys;
+        multiply<T>(products[block], shared_address(shared_.keys[place.i]) + row * kPanelRowBytes,
+                    shared_address(shared_.queries[group % T::kQueryStages]));
+      }
+#pragma unroll
+      for (int32_t block = 0; block < T::kBlocks; ++block) {
+        const int32_t row = (T::kShareTiles ? own : block) * kBlockKeys;
+        keys[block] = read_keys<T>(s_, stage, row + first_row);
+      }
+      if (T::kShareTiles) {
+        // The tensor cores would take both warpgroups' instructions in turn, and both would then
+        // finish, and leave them idle, at the same time. One instruction covers the way over.
+        wgmma_wait<1>();
+        turn_pass(kTurn + (own ^ 1), 256);
+      }
+      wgmma_wait<0>();
+      __syncwarp();
+      if (lane() == 0) barrier_arrive(&shared_.keys_empty[place.i]);
+      place.next();
+      if (!T::kShareTiles) place.next();
+#pragma unroll
+      for (int32_t block = 0; block < T::kBlocks; ++block) {
+        finish(products[block], weights, shared_.query[group % T::kQueryStages], keys[block],
+               simple);
       }
     }
-    // The copy engine's writes need no fence; those of threads do: queries, and keys without boxes.
-    if (!s.boxes || stage.starts_group) fence_tensor_reads();
-    if (kTurns) turn_wait(kTurn + own, 256);
-    wgmma_fence();
-    multiply<T>(products, shared_address(shared.keys[place.i]) + own * 64 * kPanelRowBytes,
-                shared_address(shared.queries[query.i]));
-    wgmma_commit();
-    if (kTurns) turn_pass(kTurn + (own ^ 1), 256);
+  }
 
-    LaneTile tile;
-#pragma unroll
-    for (int32_t i = 0; i < 2; ++i) {
-      const int32_t row = first_row + 8 * i;
-      tile.key[i] = stage.first_key + row;
-      tile.scale[i] = p.keys.scale.given() ? stage.scale[row] : 1.0f;
-      const int32_t bit = row >> s.box_shift;
-      tile.hidden[i] = (stage.in_cache[bit / 32] >> bit % 32 & 1) == 0;
+ private:
+  static constexpr uint32_t kTurn = 1;  // named barriers kTurn + warpgroup
+
+  __device__ __forceinline__ static int32_t lane() { return threadIdx.x % 32; }
+
+  // Gives back the queries of the groups before `wanted`, also of those of which this warpgroup had
+  // no tile, and takes the weights of the new ones.
+  __device__ __forceinline__ bool take_queries(int32_t wanted, int32_t& group,
+                                               float (&weights)[T::kColumns / 4]) {
+    if (group == wanted) return false;
+    while (group < wanted) {
+      __syncwarp();
+      if (group >= 0 && lane() == 0) {
+        barrier_arrive(&shared_.queries_empty[group % T::kQueryStages]);
+      }
+      ++group;
+      barrier_wait(&shared_.queries_full[group % T::kQueryStages], group / T::kQueryStages & 1);
     }
-    wgmma_wait<0>();
-    __syncwarp();
-    if (lane == 0) barrier_arrive(&shared.keys_empty[place.i]);
-    place.next();
+    const float* from = shared_.query[group % T::kQueryStages].weights + 2 * (lane() % 4);
+#pragma unroll
+    for (int32_t j = 0; j < T::kColumns / 8; ++j) {
+      const float2 pair = *reinterpret_cast<const float2*>(from + 8 * j);
+      weights[2 * j] = pair.x;
+      weights[2 * j + 1] = pair.y;
+    }
+    return true;
+  }
 
-    const typename T::Queries& q = shared.query[query.i];
+  __device__ __forceinline__ void finish(const float (&products)[T::kColumns / 2],
+                                         const float (&weights)[T::kColumns / 4],
+                                         const typename T::Queries& query, const LaneKeys& keys,
+                                         bool simple) const {
+    const IndexerParams& p = s_.call.p;
+    const float least = p.relu ? 0.0f : kMinusInfinity;
     float sums[2 * T::kTokens];
     if (p.q_scale.given() || p.heads != T::kHeads) {
-      sum_heads<T, true>(products, weights, q.scale + 2 * (lane % 4), p.heads, least, sums);
+      sum_heads<T, true>(products, weights, query.scale + 2 * (lane() % 4), p.heads, least, sums);
     } else {
       sum_heads<T, false>(products, weights, nullptr, p.heads, least, sums);
     }
-    add_quad<T>(sums, lane);
-    store_scores<T>(s.call, q, tile, sums, lane);
+    add_quad<T>(sums, lane());
+    store_scores<T>(s_.call, simple, query, keys, sums, lane());
   }
-}
+
+  const ScoreParams& s_;
+  typename T::Shared& shared_;
+};
 
 }  // namespace dsa::cuda::sm90

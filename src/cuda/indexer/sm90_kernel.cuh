@@ -11,7 +11,7 @@ __device__ void set_up_barriers(typename T::Shared& shared, bool boxes) {
   if (threadIdx.x == 0) {
     for (int32_t i = 0; i < T::kStages; ++i) {
       barrier_init(&shared.keys_full[i], boxes ? 1 : 2 * 32 * kKeyWarps);
-      barrier_init(&shared.keys_empty[i], kConsumerWarps);
+      barrier_init(&shared.keys_empty[i], T::kShareTiles ? kConsumerWarps : kConsumerWarps / 2);
     }
     for (int32_t i = 0; i < T::kQueryStages; ++i) {
       barrier_init(&shared.queries_full[i], 2 * 32);
@@ -53,8 +53,10 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
   const RowBlocks<T::kTokens> blocks(s.call);
   set_up_barriers<T>(shared, s.boxes);
   clear_operands<T>(shared, s.call.p);
-  if (s.boxes && s.box_scales == BoxScales::kOne && s.call.p.keys.scale.given())
+  cudaGridDependencySynchronize();
+  if (s.boxes && s.box_scales == BoxScales::kOne && s.call.p.keys.scale.given()) {
     spread_scale<T>(shared, s.call.p);
+  }
   find_share<T::kTokens, kThreads>(blocks, shared.sums, &shared.share);
 
   if (threadIdx.x < 128) {
@@ -64,8 +66,8 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
     if (warp < kKeyWarps) {
       if (!s.boxes) {
         RowProducer<T>(s, shared, warp, lane).run(blocks);
-      } else if (warp == 0) {
-        produce_boxes<T>(s, shared, blocks, lane);
+      } else {
+        produce_boxes<T>(s, shared, blocks, warp, lane);
       }
     } else if (warp == kKeyWarps) {
       produce_queries<T>(s, shared, blocks, lane);
@@ -74,7 +76,7 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
     }
   } else {
     take_registers<224>();
-    consume<T>(s, shared);
+    Consumer<T>(s, shared).run();
   }
 #endif
 }

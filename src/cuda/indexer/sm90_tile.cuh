@@ -10,10 +10,12 @@
 
 namespace dsa::cuda::sm90 {
 
-inline constexpr int32_t kConsumers = 2;  // warpgroups; each has half of a tile's keys
+inline constexpr int32_t kConsumers = 2;   // warpgroups
+inline constexpr int32_t kBlockKeys = 64;  // that one instruction multiplies
 static_assert(kThreads == 128 * (1 + kConsumers));
 inline constexpr int32_t kConsumerWarps = 4 * kConsumers;
 inline constexpr int32_t kKeyWarps = 2;  // of the producers; one more loads queries, one fills
+static_assert(kTileKeys == 2 * kBlockKeys);
 inline constexpr int32_t kMaxShared = 227 * 1024;
 inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
@@ -37,11 +39,15 @@ struct Tile {
   static constexpr int32_t kKeyBytes = kPanels * kTileKeys * kPanelRowBytes;
   static_assert(kColumns % kHeads == 0);
 
+  // Whether both consumers work on every tile, or each on every other one.
+  static constexpr bool kShareTiles = kColumns == 256;
+  static constexpr int32_t kBlocks = kShareTiles ? 1 : 2;  // of a tile's keys, of one consumer
+
   struct alignas(128) Stage {
     float scale[kTileKeys];
     uint32_t in_cache[kTileKeys / 32];  // a bit for key row >> box_shift: the block table has it
     int32_t first_key;
-    bool starts_group;
+    int32_t group;  // number in this block's share
   };
   struct Queries {
     float weights[kColumns];
@@ -56,7 +62,8 @@ struct Tile {
       1024 + kQueryStages * (kQueryBytes + int32_t(sizeof(Queries)) + 16) + 256;
   static constexpr int32_t kFitting =
       (kMaxShared - kFixed) / (kKeyBytes + int32_t(sizeof(Stage)) + 16);
-  static constexpr int32_t kStages = kFitting < 12 ? kFitting : 12;
+  // Even: a stage has always the same producer and, where tiles are not shared, the same consumer.
+  static constexpr int32_t kStages = kFitting < 12 ? kFitting / 2 * 2 : 12;
 
   struct Shared {
     alignas(1024) uint8_t queries[kQueryStages][kQueryBytes];

@@ -7,16 +7,19 @@
 namespace dsa::cuda::sm90 {
 
 template <class T>
-__device__ void set_up_barriers(typename T::Shared& shared, bool boxes) {
+__device__ void set_up_barriers(typename T::Shared& shared, const ScoreParams& s) {
   if (threadIdx.x == 0) {
     for (int32_t i = 0; i < T::kStages; ++i) {
-      barrier_init(&shared.keys_full[i], boxes ? 1 : 2 * 32 * kKeyWarps);
+      barrier_init(&shared.keys_full[i], s.boxes ? 1 : 2 * 32 * kKeyWarps);
       barrier_init(&shared.keys_empty[i], T::kShareTiles ? kConsumerWarps : kConsumerWarps / 2);
     }
     for (int32_t i = 0; i < T::kQueryStages; ++i) {
       barrier_init(&shared.queries_full[i], 2 * 32);
       barrier_init(&shared.queries_empty[i], kConsumerWarps);
     }
+    fence_barrier_init();
+    if (s.boxes) prefetch_map(&s.keys_map);
+    if (s.boxes && s.box_scales == BoxScales::kMap) prefetch_map(&s.scale_map);
   }
 }
 
@@ -50,8 +53,8 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
   const uint32_t misaligned = shared_address(memory) % 1024;
   typename T::Shared& shared =
       *reinterpret_cast<typename T::Shared*>(memory + (misaligned ? 1024 - misaligned : 0));
-  const RowBlocks<T::kTokens> blocks(s.call);
-  set_up_barriers<T>(shared, s.boxes);
+  const RowBlocks<T::kTokens> blocks(s);
+  set_up_barriers<T>(shared, s);
   clear_operands<T>(shared, s.call.p);
   cudaGridDependencySynchronize();
   if (s.boxes && s.box_scales == BoxScales::kOne && s.call.p.keys.scale.given()) {

@@ -73,7 +73,7 @@ struct Tile {
     uint64_t keys_full[kStages], keys_empty[kStages];
     uint64_t queries_full[kQueryStages], queries_empty[kQueryStages];
     int64_t sums[kThreads / 32];
-    Share share;
+    Share<kTokens> share;
   };
   static constexpr int32_t kSharedBytes = int32_t(sizeof(Shared)) + 1024;
   static_assert(kSharedBytes <= kMaxShared);

@@ -16,6 +16,13 @@ __device__ __forceinline__ void barrier_init(uint64_t* barrier, uint32_t count) 
                : "memory");
 }
 
+// Shows barriers that this thread made to the copy engine.
+__device__ __forceinline__ void fence_barrier_init() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+}
+
 __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
   asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.shared.b64 state, [%0];\n}\n" ::"r"(
                    shared_address(barrier))
@@ -58,6 +65,13 @@ __device__ __forceinline__ void barrier_arrive_expect(uint64_t* barrier, uint32_
           shared_address(barrier)),
       "r"(bytes)
       : "memory");
+#endif
+}
+
+// Fetches a tensor map before its first use.
+__device__ __forceinline__ void prefetch_map(const void* map) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 #endif
 }
 

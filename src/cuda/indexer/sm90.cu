@@ -119,7 +119,7 @@ cudaError_t enqueue(const ScoreCall& call, const Run& run) {
   if (call.row_count == 0 || p.scores.extent[0] == 0) return cudaSuccess;
   const Variant& v = choose(call);
   const LaunchShape shape = {.grid = static_cast<uint32_t>(run.device->multiprocessors),
-                             .block = sm90::kThreads,
+                             .block = static_cast<uint32_t>(v.threads),
                              .shared_bytes = v.shared_bytes,
                              .overlap_previous = true};
   sm90::ScoreParams s = {.call = call,

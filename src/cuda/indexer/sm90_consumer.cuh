@@ -1,6 +1,7 @@
-// The consumers of the Hopper indexer: two warpgroups. With 256 columns they share every tile, 64
-// keys each, and multiply in turns: while one does, the other applies ReLU and weights to its
-// products. With fewer columns, where memory decides, each takes every other tile.
+// The consumers of the Hopper indexer: pairs of warpgroups. A pair works on one tile, 64 keys each
+// by all columns. One pair with 256 columns, which multiply in turns: while one does, the other
+// applies ReLU and weights to its products. Two pairs with fewer columns, each with every other
+// tile: what little there is to compute must not wait for itself, because memory decides.
 //
 // Order of a score's sum over heads, the same in every variant: head h belongs to lane (h / 2) % 4
 // of a quad; a lane adds its heads in ascending order by fused multiply-adds from 0; then
@@ -36,33 +37,58 @@ __device__ __forceinline__ void multiply(float (&products)[T::kColumns / 2], uin
   }
 }
 
-// A lane's sums [kTokens, 2 keys] over its own heads. kGeneral: with the queries' `scale` (shared
-// memory), and without what heads from Hi on give, which is NaN where a key is not finite.
-template <class T, bool kGeneral>
-__device__ __forceinline__ void sum_heads(const float (&products)[T::kColumns / 2],
-                                          const float (&weights)[T::kColumns / 4],
-                                          const float* scale, int32_t heads, float least,
-                                          float (&sums)[2 * T::kTokens]) {
+// A lane's weights: of columns 8 j + 2 (lane % 4) and the next one. In registers where there is
+// room.
+template <class T>
+struct LaneWeights {
+  float own[T::kKeepWeights ? T::kColumns / 4 : 1];
+  const float* shared;  // of the group's queries
+
+  __device__ __forceinline__ void take(const typename T::Queries& query, int32_t lane) {
+    shared = query.weights + 2 * (lane % 4);
+    if constexpr (T::kKeepWeights) {
 #pragma unroll
-  for (int32_t token = 0; token < T::kTokens; ++token) {
-    float a = 0, b = 0;
-#pragma unroll
-    for (int32_t block = 0; block < T::kHeads / 8; ++block) {
-#pragma unroll
-      for (int32_t i = 0; i < 2; ++i) {
-        const int32_t j = token * (T::kHeads / 8) + block;
-        float x = products[4 * j + i], y = products[4 * j + 2 + i];
-        if (kGeneral) {
-          const bool given = 8 * block + 2 * static_cast<int32_t>(threadIdx.x % 4) + i < heads;
-          x = given ? x * scale[8 * j + i] : 0.0f;
-          y = given ? y * scale[8 * j + i] : 0.0f;
-        }
-        a = fmaf(max_or_nan(x, least), weights[2 * j + i], a);
-        b = fmaf(max_or_nan(y, least), weights[2 * j + i], b);
+      for (int32_t j = 0; j < T::kColumns / 8; ++j) {
+        const float2 pair = *reinterpret_cast<const float2*>(shared + 8 * j);
+        own[2 * j] = pair.x;
+        own[2 * j + 1] = pair.y;
       }
     }
-    sums[2 * token] = a;
-    sums[2 * token + 1] = b;
+  }
+  __device__ __forceinline__ float2 pair(int32_t j) const {
+    if constexpr (T::kKeepWeights) return {own[2 * j], own[2 * j + 1]};
+    return *reinterpret_cast<const float2*>(shared + 8 * j);
+  }
+};
+
+// A lane's sums [kTokens, 2 keys] over its own heads. kGeneral: with the queries' `scale` (shared
+// memory), and without what heads from Hi on give, which is NaN where a key is not finite.
+// All sums grow side by side: one alone would wait 4 cycles for itself at every head.
+template <class T, bool kGeneral>
+__device__ __forceinline__ void sum_heads(const float (&products)[T::kColumns / 2],
+                                          const LaneWeights<T>& weights, const float* scale,
+                                          int32_t heads, float least,
+                                          float (&sums)[2 * T::kTokens]) {
+#pragma unroll
+  for (int32_t i = 0; i < 2 * T::kTokens; ++i) sums[i] = 0;
+#pragma unroll
+  for (int32_t block = 0; block < T::kHeads / 8; ++block) {
+#pragma unroll
+    for (int32_t i = 0; i < 2; ++i) {
+      const bool given = 8 * block + 2 * static_cast<int32_t>(threadIdx.x % 4) + i < heads;
+#pragma unroll
+      for (int32_t token = 0; token < T::kTokens; ++token) {
+        const int32_t j = token * (T::kHeads / 8) + block;
+        const float2 pair = weights.pair(j);
+        const float weight = i == 0 ? pair.x : pair.y;
+#pragma unroll
+        for (int32_t key = 0; key < 2; ++key) {
+          float x = products[4 * j + 2 * key + i];
+          if (kGeneral) x = given ? x * scale[8 * j + i] : 0.0f;
+          sums[2 * token + key] = fmaf(max_or_nan(x, least), weight, sums[2 * token + key]);
+        }
+      }
+    }
   }
 }
 
@@ -118,6 +144,18 @@ __device__ __forceinline__ LaneKeys read_keys(const ScoreParams& s, const typena
   return out;
 }
 
+// The rows of a lane's sums.
+template <class T>
+struct LaneTargets {
+  static constexpr int32_t kRows = kKeptSums<T> == 1 ? 1 : kKeptSums<T> / 2;
+  RowTarget row[kRows];
+
+  __device__ __forceinline__ void take(const typename T::Queries& query, int32_t lane) {
+#pragma unroll
+    for (int32_t i = 0; i < kRows; ++i) row[i] = query.rows[kept_sum<T>(lane) / 2 + i];
+  }
+};
+
 // Scores that are not simply f32 in adjacent columns.
 __device__ __forceinline__ void store_general(const ScoreCall& call, const RowTarget& row,
                                               int64_t t, int32_t key, float score, bool hidden) {
@@ -130,24 +168,25 @@ __device__ __forceinline__ void store_general(const ScoreCall& call, const RowTa
 }
 
 template <class T>
-__device__ __forceinline__ void store_scores(const ScoreCall& call, bool simple,
-                                             const typename T::Queries& query, const LaneKeys& keys,
+__device__ __forceinline__ void store_scores(const ScoreCall& call, bool simple, int64_t t,
+                                             const LaneTargets<T>& targets, const LaneKeys& keys,
                                              const float (&sums)[2 * T::kTokens], int32_t lane) {
-  if (T::kTokens == 1 && lane & 2) return;  // lanes 2 and 3 of a quad hold what 0 and 1 do
   const int32_t first = kept_sum<T>(lane);
+  const bool twin = T::kTokens == 1 && lane & 2;  // has the same sum as lane - 2
 #pragma unroll
   for (int32_t i = 0; i < kKeptSums<T>; ++i) {
-    const int32_t token = (first + i) / 2;
+    const RowTarget& row = targets.row[i / 2];
     const bool second = kKeptSums<T> > 1 ? i % 2 : first % 2;
     const int32_t key = second ? keys.key[1] : keys.key[0];
     const bool hidden = second ? keys.hidden[1] : keys.hidden[0];
     const float score = sums[i] * (second ? keys.scale[1] : keys.scale[0]);
-    const RowTarget row = query.rows[token];
-    if (key < row.begin || key >= row.end) continue;
-    if (simple && !hidden) {
-      reinterpret_cast<float*>(row.scores)[key] = score;
-    } else {
-      store_general(call, row, query.t + token, key, score, hidden);
+    const bool seen = key >= row.begin && key < row.end && !twin;
+    if (simple) {
+      if (seen && !(hidden && call.keep_hidden)) {
+        reinterpret_cast<float*>(row.scores)[key] = hidden ? call.hidden : score;
+      }
+    } else if (seen) {
+      store_general(call, row, t + (first + i) / 2, key, score, hidden);
     }
   }
 }
@@ -160,38 +199,38 @@ class Consumer {
   __device__ __forceinline__ void run() {
     const IndexerParams& p = s_.call.p;
     const int32_t own = threadIdx.x / 128 - 1;  // warpgroup
-    const int32_t first_row = threadIdx.x % 128 / 32 * 16 + lane() / 4;
+    const int32_t block = own % 2;
+    const int32_t first_row = block * kBlockKeys + threadIdx.x % 128 / 32 * 16 + lane() / 4;
     const bool simple =
         p.scores.dtype == DSA_F32 && p.scores.stride[0] == 1 && !p.rows.mask.given();
-    float weights[T::kColumns / 4];
+    const float least = p.relu ? 0.0f : kMinusInfinity;
+    LaneWeights<T> weights;
+    LaneTargets<T> targets;
     int32_t group = -1;
     RingPlace<T::kStages> place;
-    if (!T::kShareTiles && own == 1) place.next();
-    if (T::kShareTiles && own == 1) turn_pass(kTurn, 256);
+    if (own / 2 == 1) place.next();
+    if (kTurns && own == 1) turn_pass(kTurn, 256);
     const int64_t tiles = shared_.share.count;
-    for (int64_t n = T::kShareTiles ? 0 : own; n < tiles; n += T::kShareTiles ? 1 : kConsumers) {
+    for (int64_t n = own / 2; n < tiles; n += T::kPairs) {
       typename T::Stage& stage = shared_.stage[place.i];
       barrier_wait(&shared_.keys_full[place.i], place.parity);
-      const bool new_queries = take_queries(stage.group, group, weights);
+      const bool new_queries = stage.group != group;
+      if (new_queries) {
+        take_queries(stage.group, group);
+        weights.take(query(group), lane());
+        targets.take(query(group), lane());
+      }
       // The copy engine's writes need no fence; those of threads do: queries, and keys of rows.
       if (new_queries || !s_.boxes) fence_tensor_reads();
 
-      float products[T::kBlocks][T::kColumns / 2];
-      LaneKeys keys[T::kBlocks];
-      if (T::kShareTiles) turn_wait(kTurn + own, 256);
+      float products[T::kColumns / 2];
+      if (kTurns) turn_wait(kTurn + own, 256);
       wgmma_fence();
-#pragma unroll
-      for (int32_t block = 0; block < T::kBlocks; ++block) {
-        const int32_t row = (T::kShareTiles ? own : block) * kBlockKeys;
-        multiply<T>(products[block], shared_address(shared_.keys[place.i]) + row * kPanelRowBytes,
-                    shared_address(shared_.queries[group % T::kQueryStages]));
-      }
-#pragma unroll
-      for (int32_t block = 0; block < T::kBlocks; ++block) {
-        const int32_t row = (T::kShareTiles ? own : block) * kBlockKeys;
-        keys[block] = read_keys<T>(s_, stage, row + first_row);
-      }
-      if (T::kShareTiles) {
+      multiply<T>(products,
+                  shared_address(shared_.keys[place.i]) + block * kBlockKeys * kPanelRowBytes,
+                  shared_address(shared_.queries[group % T::kQueryStages]));
+      const LaneKeys keys = read_keys<T>(s_, stage, first_row);
+      if (kTurns) {
         // The tensor cores would take both warpgroups' instructions in turn, and both would then
         // finish, and leave them idle, at the same time. One instruction covers the way over.
         wgmma_wait<1>();
@@ -200,26 +239,33 @@ class Consumer {
       wgmma_wait<0>();
       __syncwarp();
       if (lane() == 0) barrier_arrive(&shared_.keys_empty[place.i]);
-      place.next();
-      if (!T::kShareTiles) place.next();
 #pragma unroll
-      for (int32_t block = 0; block < T::kBlocks; ++block) {
-        finish(products[block], weights, shared_.query[group % T::kQueryStages], keys[block],
-               simple);
+      for (int32_t i = 0; i < T::kPairs; ++i) place.next();
+
+      float sums[2 * T::kTokens];
+      if (p.q_scale.given() || p.heads != T::kHeads) {
+        sum_heads<T, true>(products, weights, query(group).scale + 2 * (lane() % 4), p.heads, least,
+                           sums);
+      } else {
+        sum_heads<T, false>(products, weights, nullptr, p.heads, least, sums);
       }
+      add_quad<T>(sums, lane());
+      store_scores<T>(s_.call, simple, query(group).t, targets, keys, sums, lane());
     }
   }
 
  private:
+  static constexpr bool kTurns = T::kPairs == 1;
   static constexpr uint32_t kTurn = 1;  // named barriers kTurn + warpgroup
 
   __device__ __forceinline__ static int32_t lane() { return threadIdx.x % 32; }
+  __device__ __forceinline__ const typename T::Queries& query(int32_t group) const {
+    return shared_.query[group % T::kQueryStages];
+  }
 
   // Gives back the queries of the groups before `wanted`, also of those of which this warpgroup had
-  // no tile, and takes the weights of the new ones.
-  __device__ __forceinline__ bool take_queries(int32_t wanted, int32_t& group,
-                                               float (&weights)[T::kColumns / 4]) {
-    if (group == wanted) return false;
+  // no tile, and waits for the new ones.
+  __device__ __forceinline__ void take_queries(int32_t wanted, int32_t& group) {
     while (group < wanted) {
       __syncwarp();
       if (group >= 0 && lane() == 0) {
@@ -228,30 +274,6 @@ class Consumer {
       ++group;
       barrier_wait(&shared_.queries_full[group % T::kQueryStages], group / T::kQueryStages & 1);
     }
-    const float* from = shared_.query[group % T::kQueryStages].weights + 2 * (lane() % 4);
-#pragma unroll
-    for (int32_t j = 0; j < T::kColumns / 8; ++j) {
-      const float2 pair = *reinterpret_cast<const float2*>(from + 8 * j);
-      weights[2 * j] = pair.x;
-      weights[2 * j + 1] = pair.y;
-    }
-    return true;
-  }
-
-  __device__ __forceinline__ void finish(const float (&products)[T::kColumns / 2],
-                                         const float (&weights)[T::kColumns / 4],
-                                         const typename T::Queries& query, const LaneKeys& keys,
-                                         bool simple) const {
-    const IndexerParams& p = s_.call.p;
-    const float least = p.relu ? 0.0f : kMinusInfinity;
-    float sums[2 * T::kTokens];
-    if (p.q_scale.given() || p.heads != T::kHeads) {
-      sum_heads<T, true>(products, weights, query.scale + 2 * (lane() % 4), p.heads, least, sums);
-    } else {
-      sum_heads<T, false>(products, weights, nullptr, p.heads, least, sums);
-    }
-    add_quad<T>(sums, lane());
-    store_scores<T>(s_.call, simple, query, keys, sums, lane());
   }
 
   const ScoreParams& s_;

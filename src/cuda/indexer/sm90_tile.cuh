@@ -10,11 +10,8 @@
 
 namespace dsa::cuda::sm90 {
 
-inline constexpr int32_t kConsumers = 2;   // warpgroups
 inline constexpr int32_t kBlockKeys = 64;  // that one instruction multiplies
-static_assert(kThreads == 128 * (1 + kConsumers));
-inline constexpr int32_t kConsumerWarps = 4 * kConsumers;
-inline constexpr int32_t kKeyWarps = 2;  // of the producers; one more loads queries, one fills
+inline constexpr int32_t kKeyWarps = 2;    // of the producers; one more loads queries, one fills
 static_assert(kTileKeys == 2 * kBlockKeys);
 inline constexpr int32_t kMaxShared = 227 * 1024;
 inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
@@ -33,15 +30,17 @@ struct Tile {
   static constexpr int32_t kHeads = kHeads_;
   static constexpr int32_t kColumns = kColumns_;
   static constexpr int32_t kTokens = kColumns / kHeads;
+  static constexpr int32_t kPairs = kColumns == 256 ? 1 : 2;  // of consumer warpgroups
+  static constexpr int32_t kThreads = 128 * (1 + 2 * kPairs);
+  // Registers of a thread: 64K in all, less than a multiple of 8 a thread at launch.
+  static constexpr int32_t kProducerRegisters = kPairs == 1 ? 56 : 64;
+  static constexpr int32_t kConsumerRegisters = kPairs == 1 ? 224 : 104;
+  static constexpr bool kKeepWeights = kColumns != 128;
   static constexpr int32_t kMaxDim = 128;
   static constexpr int32_t kPanels = kMaxDim * Element::kBytes / kPanelRowBytes;
   static constexpr int32_t kQueryBytes = kPanels * kColumns * kPanelRowBytes;
   static constexpr int32_t kKeyBytes = kPanels * kTileKeys * kPanelRowBytes;
   static_assert(kColumns % kHeads == 0);
-
-  // Whether both consumers work on every tile, or each on every other one.
-  static constexpr bool kShareTiles = kColumns == 256;
-  static constexpr int32_t kBlocks = kShareTiles ? 1 : 2;  // of a tile's keys, of one consumer
 
   struct alignas(128) Stage {
     float scale[kTileKeys];
@@ -62,7 +61,7 @@ struct Tile {
       1024 + kQueryStages * (kQueryBytes + int32_t(sizeof(Queries)) + 16) + 256;
   static constexpr int32_t kFitting =
       (kMaxShared - kFixed) / (kKeyBytes + int32_t(sizeof(Stage)) + 16);
-  // Even: a stage has always the same producer and, where tiles are not shared, the same consumer.
+  // Even: a stage has always the same producer and the same pair of consumers.
   static constexpr int32_t kStages = kFitting < 12 ? kFitting / 2 * 2 : 12;
 
   struct Shared {

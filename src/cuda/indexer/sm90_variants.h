@@ -9,7 +9,6 @@
 
 namespace dsa::cuda::sm90 {
 
-inline constexpr int32_t kThreads = 384;   // of a block
 inline constexpr int32_t kTileKeys = 128;  // multiplied at once
 
 // How the scales of a box of keys come: there is one for all keys or none, by a tensor map, or (of
@@ -42,6 +41,7 @@ struct ScoreParams {
 struct Variant {
   int32_t heads;    // Hi at most
   int32_t columns;  // (row, head) pairs multiplied at once, of `heads` a row
+  int32_t threads;
   int32_t shared_bytes;
   void (*function)(ScoreParams);
 };

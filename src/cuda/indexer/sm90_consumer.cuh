@@ -62,30 +62,42 @@ struct LaneWeights {
 };
 
 // A lane's sums [kTokens, 2 keys] over its own heads. kGeneral: with the queries' `scale` (shared
-// memory), and without what heads from Hi on give, which is NaN where a key is not finite.
-// All sums grow side by side: one alone would wait 4 cycles for itself at every head.
+// memory), any `least`, and without what heads from Hi on give, which is NaN where a key is not
+// finite.
+//
+// Products that are finite or NaN get their ReLU by x + |x|, which is exactly twice it, with half
+// of the weight: additions have twice the rate of maxima. Four rows' sums grow side by side: one
+// alone would wait 4 cycles for itself at every head; more would not fit into the registers.
 template <class T, bool kGeneral>
 __device__ __forceinline__ void sum_heads(const float (&products)[T::kColumns / 2],
                                           const LaneWeights<T>& weights, const float* scale,
                                           int32_t heads, float least,
                                           float (&sums)[2 * T::kTokens]) {
+  constexpr int32_t kTogether = T::kTokens < 4 ? T::kTokens : 4;
+  constexpr bool kDoubled = T::Element::kFinite && !kGeneral;
+  constexpr float kWhole = 1.0f / T::kWeightFactor;
 #pragma unroll
   for (int32_t i = 0; i < 2 * T::kTokens; ++i) sums[i] = 0;
 #pragma unroll
-  for (int32_t block = 0; block < T::kHeads / 8; ++block) {
+  for (int32_t part = 0; part < T::kTokens / kTogether; ++part) {
 #pragma unroll
-    for (int32_t i = 0; i < 2; ++i) {
-      const bool given = 8 * block + 2 * static_cast<int32_t>(threadIdx.x % 4) + i < heads;
+    for (int32_t block = 0; block < T::kHeads / 8; ++block) {
 #pragma unroll
-      for (int32_t token = 0; token < T::kTokens; ++token) {
-        const int32_t j = token * (T::kHeads / 8) + block;
-        const float2 pair = weights.pair(j);
-        const float weight = i == 0 ? pair.x : pair.y;
+      for (int32_t i = 0; i < 2; ++i) {
+        const bool given = 8 * block + 2 * static_cast<int32_t>(threadIdx.x % 4) + i < heads;
 #pragma unroll
-        for (int32_t key = 0; key < 2; ++key) {
-          float x = products[4 * j + 2 * key + i];
-          if (kGeneral) x = given ? x * scale[8 * j + i] : 0.0f;
-          sums[2 * token + key] = fmaf(max_or_nan(x, least), weight, sums[2 * token + key]);
+        for (int32_t row = 0; row < kTogether; ++row) {
+          const int32_t token = part * kTogether + row;
+          const int32_t j = token * (T::kHeads / 8) + block;
+          const float2 pair = weights.pair(j);
+          const float weight = (i == 0 ? pair.x : pair.y) * (kDoubled ? 1.0f : kWhole);
+#pragma unroll
+          for (int32_t key = 0; key < 2; ++key) {
+            float x = products[4 * j + 2 * key + i];
+            if (kGeneral) x = given ? x * scale[8 * j + i] : 0.0f;
+            x = kDoubled ? x + fabsf(x) : max_or_nan(x, least);
+            sums[2 * token + key] = fmaf(x, weight, sums[2 * token + key]);
+          }
         }
       }
     }
@@ -144,16 +156,19 @@ __device__ __forceinline__ LaneKeys read_keys(const ScoreParams& s, const typena
   return out;
 }
 
-// The rows of a lane's sums.
+// The rows of a lane's sums: in registers where there is room.
 template <class T>
 struct LaneTargets {
   static constexpr int32_t kRows = kKeptSums<T> == 1 ? 1 : kKeptSums<T> / 2;
-  RowTarget row[kRows];
+  static constexpr bool kKeep = kRows == 1;
+  RowTarget own;
+  const RowTarget* shared;
 
   __device__ __forceinline__ void take(const typename T::Queries& query, int32_t lane) {
-#pragma unroll
-    for (int32_t i = 0; i < kRows; ++i) row[i] = query.rows[kept_sum<T>(lane) / 2 + i];
+    shared = query.rows + kept_sum<T>(lane) / 2;
+    if (kKeep) own = *shared;
   }
+  __device__ __forceinline__ RowTarget row(int32_t i) const { return kKeep ? own : shared[i]; }
 };
 
 // Scores that are not simply f32 in adjacent columns.
@@ -175,7 +190,7 @@ __device__ __forceinline__ void store_scores(const ScoreCall& call, bool simple,
   const bool twin = T::kTokens == 1 && lane & 2;  // has the same sum as lane - 2
 #pragma unroll
   for (int32_t i = 0; i < kKeptSums<T>; ++i) {
-    const RowTarget& row = targets.row[i / 2];
+    const RowTarget row = targets.row(i / 2);
     const bool second = kKeptSums<T> > 1 ? i % 2 : first % 2;
     const int32_t key = second ? keys.key[1] : keys.key[0];
     const bool hidden = second ? keys.hidden[1] : keys.hidden[0];
@@ -204,6 +219,8 @@ class Consumer {
     const bool simple =
         p.scores.dtype == DSA_F32 && p.scores.stride[0] == 1 && !p.rows.mask.given();
     const float least = p.relu ? 0.0f : kMinusInfinity;
+    const bool general =
+        p.q_scale.given() || p.heads != T::kHeads || (T::Element::kFinite && !p.relu);
     LaneWeights<T> weights;
     LaneTargets<T> targets;
     int32_t group = -1;
@@ -243,7 +260,7 @@ class Consumer {
       for (int32_t i = 0; i < T::kPairs; ++i) place.next();
 
       float sums[2 * T::kTokens];
-      if (p.q_scale.given() || p.heads != T::kHeads) {
+      if (general) {
         sum_heads<T, true>(products, weights, query(group).scale + 2 * (lane() % 4), p.heads, least,
                            sums);
       } else {

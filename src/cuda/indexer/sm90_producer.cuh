@@ -230,7 +230,7 @@ __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared
       if (real && p.q_scale.given()) {
         scale = p.q_scale.row_as<const float>(group.t + token)[head * p.q_scale.stride[0]];
       }
-      query.weights[column] = weight;
+      query.weights[column] = weight * T::kWeightFactor;
       query.scale[column] = scale;
     }
     if (lane < T::kTokens) {

@@ -36,6 +36,7 @@ struct Tile {
   static constexpr int32_t kProducerRegisters = kPairs == 1 ? 56 : 64;
   static constexpr int32_t kConsumerRegisters = kPairs == 1 ? 224 : 104;
   static constexpr bool kKeepWeights = kColumns != 128;
+  static constexpr float kWeightFactor = Element::kFinite ? 0.5f : 1.0f;  // as they are kept
   static constexpr int32_t kMaxDim = 128;
   static constexpr int32_t kPanels = kMaxDim * Element::kBytes / kPanelRowBytes;
   static constexpr int32_t kQueryBytes = kPanels * kColumns * kPanelRowBytes;

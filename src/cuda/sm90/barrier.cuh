@@ -107,14 +107,6 @@ __device__ __forceinline__ void fence_tensor_reads() {
 #endif
 }
 
-// Named barriers of the block: wait for `threads` in all, or only count as one of them.
-__device__ __forceinline__ void turn_wait(uint32_t id, uint32_t threads) {
-  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-__device__ __forceinline__ void turn_pass(uint32_t id, uint32_t threads) {
-  asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-
 // Registers of this warpgroup's threads, out of what the block holds.
 template <int kRegisters>
 __device__ __forceinline__ void take_registers() {

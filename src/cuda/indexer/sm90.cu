@@ -99,14 +99,33 @@ void map_keys(sm90::ScoreParams& s) {
 
 uint64_t workspace(const IndexerParams&, int32_t) { return 0; }
 
+sm90::RowGrid divide_rows(const ScoreCall& call, int64_t together) {
+  const Rows& rows = call.p.rows;
+  const int64_t end_row = call.first_row + call.row_count;
+  sm90::RowGrid grid = {};
+  grid.keys_differ = call.p.axis.layout != DSA_LAYOUT_ROWS && rows.batch > 1;
+  if (!grid.keys_differ || rows.row_request.given()) {
+    grid.blocks = (call.row_count + together - 1) / together;
+    return grid;
+  }
+  grid.in_request = (rows.per_request + together - 1) / together;
+  grid.first_request = call.first_row / rows.per_request;
+  grid.blocks = ((end_row - 1) / rows.per_request - grid.first_request + 1) * grid.in_request;
+  return grid;
+}
+
 cudaError_t enqueue(const ScoreCall& call, const Run& run) {
   const IndexerParams& p = call.p;
   if (call.row_count == 0 || p.scores.extent[0] == 0) return cudaSuccess;
   const Variant& v = choose(call);
   const LaunchShape shape = {.grid = static_cast<uint32_t>(run.device->multiprocessors),
-                             .block = sm90::kThreads,
-                             .shared_bytes = v.shared_bytes};
-  sm90::ScoreParams s = {.call = call, .q_aligned = q_aligned(p), .keys_aligned = keys_aligned(p)};
+                             .block = static_cast<uint32_t>(v.threads),
+                             .shared_bytes = v.shared_bytes,
+                             .overlap_previous = true};
+  sm90::ScoreParams s = {.call = call,
+                         .rows = divide_rows(call, v.columns / v.heads),
+                         .q_aligned = q_aligned(p),
+                         .keys_aligned = keys_aligned(p)};
   map_keys(s);
   return launch_function(v.function, shape, stream_of(run), s);
 }

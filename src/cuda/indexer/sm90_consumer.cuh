@@ -1,5 +1,8 @@
-// The consumers of the Hopper indexer: two warpgroups in ping-pong, each with 64 keys of a tile by
-// all columns. While one multiplies, the other applies ReLU and weights to its products.
+// The consumers of the Hopper indexer: pairs of warpgroups. A pair works on one tile, 64 keys each
+// by all columns: while one multiplies, the other applies ReLU and weights to its products. (Taking
+// turns by barriers was 3 % slower than leaving the order to the tensor cores.) One pair with 256
+// columns; two with fewer, each with every other tile: what little there is to compute must not
+// wait for itself, because memory decides.
 //
 // Order of a score's sum over heads, the same in every variant: head h belongs to lane (h / 2) % 4
 // of a quad; a lane adds its heads in ascending order by fused multiply-adds from 0; then
@@ -22,46 +25,82 @@ __device__ __forceinline__ float max_or_nan(float a, float b) {
 template <class T>
 __device__ __forceinline__ void multiply(float (&products)[T::kColumns / 2], uint32_t keys,
                                          uint32_t queries) {
+  constexpr int32_t kSteps = kPanelRowBytes / kMmaBytes;
   const uint64_t a = operand_at(keys);
   const uint64_t b = operand_at(queries);
 #pragma unroll
-  for (int32_t panel = 0; panel < T::kPanels; ++panel) {
-#pragma unroll
-    for (int32_t k = 0; k < kPanelRowBytes / kMmaBytes; ++k) {
-      const uint32_t a_bytes = panel * kTileKeys * kPanelRowBytes + k * kMmaBytes;
-      const uint32_t b_bytes = panel * T::kColumns * kPanelRowBytes + k * kMmaBytes;
-      T::Element::mma(products, a + (a_bytes >> 4), b + (b_bytes >> 4), panel + k > 0);
-    }
+  for (int32_t i = 0; i < T::kPanels * kSteps; ++i) {
+    const uint32_t a_bytes = i / kSteps * kTileKeys * kPanelRowBytes + i % kSteps * kMmaBytes;
+    const uint32_t b_bytes = i / kSteps * T::kColumns * kPanelRowBytes + i % kSteps * kMmaBytes;
+    T::Element::mma(products, a + (a_bytes >> 4), b + (b_bytes >> 4), i > 0);
   }
+  wgmma_commit();
 }
 
+// A lane's weights: of columns 8 j + 2 (lane % 4) and the next one. In registers where there is
+// room.
+template <class T>
+struct LaneWeights {
+  float own[T::kKeepWeights ? T::kColumns / 4 : 1];
+  const float* shared;  // of the group's queries
+
+  __device__ __forceinline__ void take(const typename T::Queries& query, int32_t lane) {
+    shared = query.weights + 2 * (lane % 4);
+    if constexpr (T::kKeepWeights) {
+#pragma unroll
+      for (int32_t j = 0; j < T::kColumns / 8; ++j) {
+        const float2 pair = *reinterpret_cast<const float2*>(shared + 8 * j);
+        own[2 * j] = pair.x;
+        own[2 * j + 1] = pair.y;
+      }
+    }
+  }
+  __device__ __forceinline__ float2 pair(int32_t j) const {
+    if constexpr (T::kKeepWeights) return {own[2 * j], own[2 * j + 1]};
+    return *reinterpret_cast<const float2*>(shared + 8 * j);
+  }
+};
+
 // A lane's sums [kTokens, 2 keys] over its own heads. kGeneral: with the queries' `scale` (shared
-// memory), and without what heads from Hi on give, which is NaN where a key is not finite.
+// memory), any `least`, and without what heads from Hi on give, which is NaN where a key is not
+// finite.
+//
+// Products that are finite or NaN get their ReLU by x + |x|, which is exactly twice it, with half
+// of the weight: additions have twice the rate of maxima. Four rows' sums grow side by side: one
+// alone would wait 4 cycles for itself at every head; more would not fit into the registers.
 template <class T, bool kGeneral>
 __device__ __forceinline__ void sum_heads(const float (&products)[T::kColumns / 2],
-                                          const float (&weights)[T::kColumns / 4],
-                                          const float* scale, int32_t heads, float least,
+                                          const LaneWeights<T>& weights, const float* scale,
+                                          int32_t heads, float least,
                                           float (&sums)[2 * T::kTokens]) {
+  constexpr int32_t kTogether = T::kTokens < 4 ? T::kTokens : 4;
+  constexpr bool kDoubled = T::Element::kFinite && !kGeneral;
+  constexpr float kWhole = 1.0f / T::kWeightFactor;
 #pragma unroll
-  for (int32_t token = 0; token < T::kTokens; ++token) {
-    float a = 0, b = 0;
+  for (int32_t i = 0; i < 2 * T::kTokens; ++i) sums[i] = 0;
+#pragma unroll
+  for (int32_t part = 0; part < T::kTokens / kTogether; ++part) {
 #pragma unroll
     for (int32_t block = 0; block < T::kHeads / 8; ++block) {
 #pragma unroll
       for (int32_t i = 0; i < 2; ++i) {
-        const int32_t j = token * (T::kHeads / 8) + block;
-        float x = products[4 * j + i], y = products[4 * j + 2 + i];
-        if (kGeneral) {
-          const bool given = 8 * block + 2 * static_cast<int32_t>(threadIdx.x % 4) + i < heads;
-          x = given ? x * scale[8 * j + i] : 0.0f;
-          y = given ? y * scale[8 * j + i] : 0.0f;
+        const bool given = 8 * block + 2 * static_cast<int32_t>(threadIdx.x % 4) + i < heads;
+#pragma unroll
+        for (int32_t row = 0; row < kTogether; ++row) {
+          const int32_t token = part * kTogether + row;
+          const int32_t j = token * (T::kHeads / 8) + block;
+          const float2 pair = weights.pair(j);
+          const float weight = (i == 0 ? pair.x : pair.y) * (kDoubled ? 1.0f : kWhole);
+#pragma unroll
+          for (int32_t key = 0; key < 2; ++key) {
+            float x = products[4 * j + 2 * key + i];
+            if (kGeneral) x = given ? x * scale[8 * j + i] : 0.0f;
+            x = kDoubled ? x + fabsf(x) : max_or_nan(x, least);
+            sums[2 * token + key] = fmaf(x, weight, sums[2 * token + key]);
+          }
         }
-        a = fmaf(max_or_nan(x, least), weights[2 * j + i], a);
-        b = fmaf(max_or_nan(y, least), weights[2 * j + i], b);
       }
     }
-    sums[2 * token] = a;
-    sums[2 * token + 1] = b;
   }
 }
 
@@ -95,114 +134,156 @@ __device__ __forceinline__ int32_t kept_sum(int32_t lane) {
   return (lane & 1) * T::kTokens + (T::kTokens == 1 ? 0 : (lane >> 1 & 1) * kKeptSums<T>);
 }
 
-// What the epilogue of a tile needs of its stage, read before the stage is given back.
-struct LaneTile {
+// What the epilogue of 64 keys needs of their stage, read before the stage is given back.
+struct LaneKeys {
   int32_t key[2];
   float scale[2];
   bool hidden[2];  // by the block table
 };
 
 template <class T>
-__device__ __forceinline__ void store_scores(const ScoreCall& call,
-                                             const typename T::Queries& query, const LaneTile& tile,
-                                             const float (&sums)[2 * T::kTokens], int32_t lane) {
-  if (T::kTokens == 1 && lane & 2) return;  // lanes 2 and 3 of a quad hold what 0 and 1 do
+__device__ __forceinline__ LaneKeys read_keys(const ScoreParams& s, const typename T::Stage& stage,
+                                              int32_t first_row) {
+  LaneKeys out;
+#pragma unroll
+  for (int32_t i = 0; i < 2; ++i) {
+    const int32_t row = first_row + 8 * i;
+    out.key[i] = stage.first_key + row;
+    out.scale[i] = s.call.p.keys.scale.given() ? stage.scale[row] : 1.0f;
+    const int32_t bit = row >> s.box_shift;
+    out.hidden[i] = (stage.in_cache[bit / 32] >> bit % 32 & 1) == 0;
+  }
+  return out;
+}
+
+// The rows of a lane's sums: in registers where there is room.
+template <class T>
+struct LaneTargets {
+  static constexpr int32_t kRows = kKeptSums<T> == 1 ? 1 : kKeptSums<T> / 2;
+  static constexpr bool kKeep = kRows == 1;
+  RowTarget own;
+  const RowTarget* shared;
+
+  __device__ __forceinline__ void take(const typename T::Queries& query, int32_t lane) {
+    shared = query.rows + kept_sum<T>(lane) / 2;
+    if (kKeep) own = *shared;
+  }
+  __device__ __forceinline__ RowTarget row(int32_t i) const { return kKeep ? own : shared[i]; }
+};
+
+// Scores that are not simply f32 in adjacent columns.
+__device__ __forceinline__ void store_general(const ScoreCall& call, const RowTarget& row,
+                                              int64_t t, int32_t key, float score, bool hidden) {
   const IndexerParams& p = call.p;
-  const int64_t step = p.scores.stride[0];
+  if (hidden || p.rows.hidden(t, {0, row.begin, row.end}, key)) {
+    if (call.keep_hidden) return;
+    score = call.hidden;
+  }
+  store_element(row.scores, p.scores.dtype, key * p.scores.stride[0], score);
+}
+
+template <class T>
+__device__ __forceinline__ void store_scores(const ScoreCall& call, bool simple, int64_t t,
+                                             const LaneTargets<T>& targets, const LaneKeys& keys,
+                                             const float (&sums)[2 * T::kTokens], int32_t lane) {
   const int32_t first = kept_sum<T>(lane);
+  const bool twin = T::kTokens == 1 && lane & 2;  // has the same sum as lane - 2
 #pragma unroll
   for (int32_t i = 0; i < kKeptSums<T>; ++i) {
-    const int32_t token = (first + i) / 2;
+    const RowTarget row = targets.row(i / 2);
     const bool second = kKeptSums<T> > 1 ? i % 2 : first % 2;
-    const int32_t key = second ? tile.key[1] : tile.key[0];
-    const RowTarget& row = query.rows[token];
-    if (key < row.begin || key >= row.end) continue;
-    float score = sums[i] * (second ? tile.scale[1] : tile.scale[0]);
-    bool hidden = second ? tile.hidden[1] : tile.hidden[0];
-    if (p.rows.mask.given()) {
-      const int64_t t = query.t + token;
-      hidden = hidden || p.rows.hidden(t, {0, row.begin, row.end}, key);
-    }
-    if (hidden) {
-      if (call.keep_hidden) continue;
-      score = call.hidden;
-    }
-    if (p.scores.dtype == DSA_F32) {
-      reinterpret_cast<float*>(row.scores)[key * step] = score;
-    } else {
-      reinterpret_cast<__nv_bfloat16*>(row.scores)[key * step] = __float2bfloat16_rn(score);
+    const int32_t key = second ? keys.key[1] : keys.key[0];
+    const bool hidden = second ? keys.hidden[1] : keys.hidden[0];
+    const float score = sums[i] * (second ? keys.scale[1] : keys.scale[0]);
+    const bool seen = key >= row.begin && key < row.end && !twin;
+    if (simple) {
+      if (seen && !(hidden && call.keep_hidden)) {
+        reinterpret_cast<float*>(row.scores)[key] = hidden ? call.hidden : score;
+      }
+    } else if (seen) {
+      store_general(call, row, t + (first + i) / 2, key, score, hidden);
     }
   }
 }
 
 template <class T>
-__device__ __forceinline__ void consume(const ScoreParams& s, typename T::Shared& shared) {
-  const IndexerParams& p = s.call.p;
-  const int32_t lane = threadIdx.x % 32;
-  const int32_t own = threadIdx.x / 128 - 1;  // warpgroup
-  const int32_t first_row = own * 64 + threadIdx.x % 128 / 32 * 16 + lane / 4;
-  const float least = p.relu ? 0.0f : kMinusInfinity;
-  // Products of 256 columns in turns: named barriers kTurn + warpgroup. Fewer columns wait for
-  // memory anyway.
-  constexpr bool kTurns = T::kColumns == 256;
-  constexpr uint32_t kTurn = 1;
-  float products[T::kColumns / 2];
-  float weights[T::kColumns / 4];
-  RingPlace<T::kStages> place;
-  RingPlace<T::kQueryStages> query;
-  const int64_t tiles = shared.share.count;
-  if (kTurns && own == 1) turn_pass(kTurn, 256);
-  for (int64_t n = 0; n < tiles; ++n) {
-    typename T::Stage& stage = shared.stage[place.i];
-    barrier_wait(&shared.keys_full[place.i], place.parity);
-    if (stage.starts_group) {
-      if (n > 0) {
-        __syncwarp();
-        if (lane == 0) barrier_arrive(&shared.queries_empty[query.i]);
-        query.next();
-      }
-      barrier_wait(&shared.queries_full[query.i], query.parity);
-#pragma unroll
-      for (int32_t j = 0; j < T::kColumns / 8; ++j) {
-        const float2 pair = *reinterpret_cast<const float2*>(
-            &shared.query[query.i].weights[8 * j + 2 * (lane % 4)]);
-        weights[2 * j] = pair.x;
-        weights[2 * j + 1] = pair.y;
-      }
-    }
-    // The copy engine's writes need no fence; those of threads do: queries, and keys without boxes.
-    if (!s.boxes || stage.starts_group) fence_tensor_reads();
-    if (kTurns) turn_wait(kTurn + own, 256);
-    wgmma_fence();
-    multiply<T>(products, shared_address(shared.keys[place.i]) + own * 64 * kPanelRowBytes,
-                shared_address(shared.queries[query.i]));
-    wgmma_commit();
-    if (kTurns) turn_pass(kTurn + (own ^ 1), 256);
+class Consumer {
+ public:
+  __device__ Consumer(const ScoreParams& s, typename T::Shared& shared) : s_(s), shared_(shared) {}
 
-    LaneTile tile;
-#pragma unroll
-    for (int32_t i = 0; i < 2; ++i) {
-      const int32_t row = first_row + 8 * i;
-      tile.key[i] = stage.first_key + row;
-      tile.scale[i] = p.keys.scale.given() ? stage.scale[row] : 1.0f;
-      const int32_t bit = row >> s.box_shift;
-      tile.hidden[i] = (stage.in_cache[bit / 32] >> bit % 32 & 1) == 0;
-    }
-    wgmma_wait<0>();
-    __syncwarp();
-    if (lane == 0) barrier_arrive(&shared.keys_empty[place.i]);
-    place.next();
+  __device__ __forceinline__ void run() {
+    const IndexerParams& p = s_.call.p;
+    const int32_t own = threadIdx.x / 128 - 1;  // warpgroup
+    const int32_t block = own % 2;
+    const int32_t first_row = block * kBlockKeys + threadIdx.x % 128 / 32 * 16 + lane() / 4;
+    const bool simple =
+        p.scores.dtype == DSA_F32 && p.scores.stride[0] == 1 && !p.rows.mask.given();
+    const float least = p.relu ? 0.0f : kMinusInfinity;
+    const bool general =
+        p.q_scale.given() || p.heads != T::kHeads || (T::Element::kFinite && !p.relu);
+    LaneWeights<T> weights;
+    LaneTargets<T> targets;
+    int32_t group = -1;
+    RingPlace<T::kStages> place;
+    if (own / 2 == 1) place.next();
+    const int64_t tiles = shared_.share.count;
+    for (int64_t n = own / 2; n < tiles; n += T::kPairs) {
+      typename T::Stage& stage = shared_.stage[place.i];
+      barrier_wait(&shared_.keys_full[place.i], place.parity);
+      const bool new_queries = stage.group != group;
+      if (new_queries) {
+        take_queries(stage.group, group);
+        weights.take(query(group), lane());
+        targets.take(query(group), lane());
+      }
+      // The copy engine's writes need no fence; those of threads do: queries, and keys of rows.
+      if (new_queries || !s_.boxes) fence_tensor_reads();
 
-    const typename T::Queries& q = shared.query[query.i];
-    float sums[2 * T::kTokens];
-    if (p.q_scale.given() || p.heads != T::kHeads) {
-      sum_heads<T, true>(products, weights, q.scale + 2 * (lane % 4), p.heads, least, sums);
-    } else {
-      sum_heads<T, false>(products, weights, nullptr, p.heads, least, sums);
+      float products[T::kColumns / 2];
+      wgmma_fence();
+      multiply<T>(products,
+                  shared_address(shared_.keys[place.i]) + block * kBlockKeys * kPanelRowBytes,
+                  shared_address(shared_.queries[group % T::kQueryStages]));
+      const LaneKeys keys = read_keys<T>(s_, stage, first_row);
+      wgmma_wait<0>();
+      __syncwarp();
+      if (lane() == 0) barrier_arrive(&shared_.keys_empty[place.i]);
+#pragma unroll
+      for (int32_t i = 0; i < T::kPairs; ++i) place.next();
+
+      float sums[2 * T::kTokens];
+      if (general) {
+        sum_heads<T, true>(products, weights, query(group).scale + 2 * (lane() % 4), p.heads, least,
+                           sums);
+      } else {
+        sum_heads<T, false>(products, weights, nullptr, p.heads, least, sums);
+      }
+      add_quad<T>(sums, lane());
+      store_scores<T>(s_.call, simple, query(group).t, targets, keys, sums, lane());
     }
-    add_quad<T>(sums, lane);
-    store_scores<T>(s.call, q, tile, sums, lane);
   }
-}
+
+ private:
+  __device__ __forceinline__ static int32_t lane() { return threadIdx.x % 32; }
+  __device__ __forceinline__ const typename T::Queries& query(int32_t group) const {
+    return shared_.query[group % T::kQueryStages];
+  }
+
+  // Gives back the queries of the groups before `wanted`, also of those of which this warpgroup had
+  // no tile, and waits for the new ones.
+  __device__ __forceinline__ void take_queries(int32_t wanted, int32_t& group) {
+    while (group < wanted) {
+      __syncwarp();
+      if (group >= 0 && lane() == 0) {
+        barrier_arrive(&shared_.queries_empty[group % T::kQueryStages]);
+      }
+      ++group;
+      barrier_wait(&shared_.queries_full[group % T::kQueryStages], group / T::kQueryStages & 1);
+    }
+  }
+
+  const ScoreParams& s_;
+  typename T::Shared& shared_;
+};
 
 }  // namespace dsa::cuda::sm90

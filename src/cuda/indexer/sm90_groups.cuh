@@ -23,38 +23,33 @@ struct Group {
 };
 
 // The call's rows in blocks of at most kTokens, none of which crosses a request where the host
-// knows requests.
+// knows requests (RowGrid, sm90_variants.h).
 template <int kTokens>
 struct RowBlocks {
   const Rows& rows;
+  const RowGrid& grid;
   const int64_t first_row, end_row;
-  const bool by_request;  // the keys of requests differ
-  const bool known;       // and the host knows which rows are whose
-  int64_t in_request = 0;
-  int64_t first_request = 0;
 
-  __device__ RowBlocks(const ScoreCall& call)
-      : rows(call.p.rows),
-        first_row(call.first_row),
-        end_row(call.first_row + call.row_count),
-        by_request(call.p.axis.layout != DSA_LAYOUT_ROWS && rows.batch > 1),
-        known(by_request && !rows.row_request.given()) {
-    if (!known) return;
-    in_request = (rows.per_request + kTokens - 1) / kTokens;
-    first_request = first_row / rows.per_request;
-  }
+  __device__ RowBlocks(const ScoreParams& s)
+      : rows(s.call.p.rows),
+        grid(s.rows),
+        first_row(s.call.first_row),
+        end_row(s.call.first_row + s.call.row_count) {}
 
-  __device__ int64_t count() const {
-    if (!known) return (end_row - first_row + kTokens - 1) / kTokens;
-    return ((end_row - 1) / rows.per_request - first_request + 1) * in_request;
-  }
   // Rows [t, end) of a block; none (t >= end) where they lie outside the call's.
   __device__ void bounds(int64_t block, int64_t& t, int64_t& end) const {
     int64_t last = end_row;
-    t = first_row + block * kTokens;
-    if (known) {
-      const int64_t request = first_request + block / in_request;
-      t = request * rows.per_request + block % in_request * kTokens;
+    if (grid.in_request == 0) {
+      t = first_row + block * kTokens;
+    } else {
+      int64_t request = block;
+      t = 0;
+      if (grid.in_request > 1) {
+        request = block / grid.in_request;
+        t = block % grid.in_request * kTokens;
+      }
+      request += grid.first_request;
+      t += request * rows.per_request;
       last = min((request + 1) * rows.per_request, end_row);
     }
     end = min(t + kTokens, last);
@@ -67,7 +62,7 @@ struct RowBlocks {
     for (; t < end; ++t) {
       const RowSpan span = rows.span(t);
       const bool first = t == g.t;
-      if (!first && by_request && span.request != g.request) break;
+      if (!first && grid.keys_differ && span.request != g.request) break;
       if (first) g.request = span.request;
       if (span.begin < span.end) {
         if (g.begin < g.end && (span.begin >= g.end || span.end <= g.begin)) break;
@@ -79,33 +74,46 @@ struct RowBlocks {
     }
     return g;
   }
-  __device__ int64_t tiles(int64_t block) const {
-    int64_t t, end, sum = 0;
-    for (bounds(block, t, end); t < end;) {
-      const Group g = group(t, end);
-      sum += g.tiles();
-      t += g.rows;
+};
+
+// The groups of the blocks [block, ...) in order.
+template <int kTokens>
+struct GroupWalk {
+  int64_t block;           // of the current group
+  int64_t t = 0, end = 0;  // rows of it that are still to come
+  Group group;
+
+  // To the next group; false when it lies in block `limit` or beyond.
+  __device__ bool next(const RowBlocks<kTokens>& blocks, int64_t limit) {
+    while (t >= end) {
+      if (block + 1 >= limit) return false;
+      blocks.bounds(++block, t, end);
     }
-    return sum;
+    group = blocks.group(t, end);
+    t += group.rows;
+    return true;
   }
 };
 
 // Where a block of the grid starts, and how many tiles are its own.
+template <int kTokens>
 struct Share {
-  int64_t block;  // of rows
-  int64_t skip;   // tiles of that block of rows that are others'
+  GroupWalk<kTokens> walk;  // at the first group
+  int64_t skip;             // tiles of it that are others'
   int64_t count;
 };
 
 // Called by all kThreads threads; `sums` [kThreads / 32], `share`: shared memory.
 template <int kTokens, int kThreads>
-__device__ void find_share(const RowBlocks<kTokens>& blocks, int64_t* sums, Share* share) {
+__device__ void find_share(const RowBlocks<kTokens>& blocks, int64_t* sums, Share<kTokens>* share) {
   constexpr int32_t kWarps = kThreads / 32;
-  const int64_t count = blocks.count();
+  const int64_t count = blocks.grid.blocks;
   const int64_t begin = count * threadIdx.x / kThreads;
   const int64_t end = count * (threadIdx.x + 1) / kThreads;
   int64_t own = 0;
-  for (int64_t i = begin; i < end; ++i) own += blocks.tiles(i);
+  int32_t groups = 0;
+  GroupWalk<kTokens> walk = {begin - 1};
+  for (; walk.next(blocks, end); ++groups) own += walk.group.tiles();
 
   const int32_t lane = threadIdx.x % 32;
   int64_t upto = own;  // of the threads of this warp up to this one
@@ -114,7 +122,7 @@ __device__ void find_share(const RowBlocks<kTokens>& blocks, int64_t* sums, Shar
     if (lane >= step) upto += before;
   }
   if (lane == 31) sums[threadIdx.x / 32] = upto;
-  if (threadIdx.x == 0) *share = {0, 0, 0};
+  if (threadIdx.x == 0) share->count = 0;
   __syncthreads();
   int64_t before = upto - own;
   int64_t all = 0;
@@ -125,9 +133,14 @@ __device__ void find_share(const RowBlocks<kTokens>& blocks, int64_t* sums, Shar
   const int64_t from = all * blockIdx.x / gridDim.x;
   const int64_t to = all * (blockIdx.x + 1) / gridDim.x;
   if (from < to && from >= before && from < before + own) {
-    int64_t block = begin;
-    for (int64_t n; from >= before + (n = blocks.tiles(block)); ++block) before += n;
-    *share = {block, from - before, to - from};
+    // With one group (few rows: every microsecond counts) the walk still stands at it.
+    if (groups > 1) {
+      walk = {begin - 1};
+      while (walk.next(blocks, end) && from >= before + walk.group.tiles()) {
+        before += walk.group.tiles();
+      }
+    }
+    *share = {walk, from - before, to - from};
   }
   __syncthreads();
 }
@@ -143,36 +156,32 @@ struct Segment {
 template <int kTokens>
 class Walk {
  public:
-  __device__ Walk(const RowBlocks<kTokens>& blocks, const Share& share)
-      : blocks_(blocks), block_(share.block - 1), skip_(share.skip), left_(share.count) {}
+  __device__ Walk(const RowBlocks<kTokens>& blocks, const Share<kTokens>& share)
+      : blocks_(blocks), groups_(share.walk), skip_(share.skip), left_(share.count) {}
 
   // False when there is none left.
   __device__ bool next(Segment& segment) {
-    while (left_ > 0) {
-      while (t_ >= end_) blocks_.bounds(++block_, t_, end_);
-      const Group group = blocks_.group(t_, end_);
-      t_ += group.rows;
-      const int64_t tiles = group.tiles() - skip_;
-      if (tiles <= 0) {
-        skip_ = -tiles;
-        continue;
-      }
-      const int64_t own = tiles < left_ ? tiles : left_;
-      segment = {group, group.first_tile() + static_cast<int32_t>(skip_),
-                 static_cast<int32_t>(own)};
-      skip_ = 0;
-      left_ -= own;
-      return true;
+    if (left_ == 0) return false;
+    while (started_ || groups_.group.tiles() == 0) {
+      groups_.next(blocks_, INT64_MAX);
+      started_ = false;
     }
-    return false;
+    const Group& group = groups_.group;
+    const int64_t tiles = group.tiles() - skip_;
+    const int32_t own = static_cast<int32_t>(tiles < left_ ? tiles : left_);
+    segment = {group, group.first_tile() + static_cast<int32_t>(skip_), own};
+    skip_ = 0;
+    left_ -= own;
+    started_ = true;
+    return true;
   }
 
  private:
   const RowBlocks<kTokens>& blocks_;
-  int64_t block_;
+  GroupWalk<kTokens> groups_;
   int64_t skip_;  // tiles to pass over
   int64_t left_;
-  int64_t t_ = 0, end_ = 0;
+  bool started_ = false;  // the current group is done with
 };
 
 }  // namespace dsa::cuda::sm90

@@ -7,16 +7,19 @@
 namespace dsa::cuda::sm90 {
 
 template <class T>
-__device__ void set_up_barriers(typename T::Shared& shared, bool boxes) {
+__device__ void set_up_barriers(typename T::Shared& shared, const ScoreParams& s) {
   if (threadIdx.x == 0) {
     for (int32_t i = 0; i < T::kStages; ++i) {
-      barrier_init(&shared.keys_full[i], boxes ? 1 : 2 * 32 * kKeyWarps);
-      barrier_init(&shared.keys_empty[i], kConsumerWarps);
+      barrier_init(&shared.keys_full[i], s.boxes ? 1 : 2 * 32 * kKeyWarps);
+      barrier_init(&shared.keys_empty[i], 2 * 4);
     }
     for (int32_t i = 0; i < T::kQueryStages; ++i) {
       barrier_init(&shared.queries_full[i], 2 * 32);
-      barrier_init(&shared.queries_empty[i], kConsumerWarps);
+      barrier_init(&shared.queries_empty[i], T::kPairs * 2 * 4);
     }
+    fence_barrier_init();
+    if (s.boxes) prefetch_map(&s.keys_map);
+    if (s.boxes && s.box_scales == BoxScales::kMap) prefetch_map(&s.scale_map);
   }
 }
 
@@ -25,7 +28,7 @@ template <class T>
 __device__ void clear_operands(typename T::Shared& shared, const IndexerParams& p) {
   if (p.heads == T::kHeads && p.dim == T::kMaxDim) return;
   const auto clear = [](void* memory, int32_t bytes) {
-    for (int32_t i = threadIdx.x; i < bytes / 16; i += kThreads) {
+    for (int32_t i = threadIdx.x; i < bytes / 16; i += T::kThreads) {
       static_cast<uint4*>(memory)[i] = {0, 0, 0, 0};
     }
   };
@@ -38,34 +41,37 @@ __device__ void clear_operands(typename T::Shared& shared, const IndexerParams& 
 template <class T>
 __device__ void spread_scale(typename T::Shared& shared, const IndexerParams& p) {
   const float scale = *reinterpret_cast<const float*>(p.keys.scale.data);
-  for (int32_t i = threadIdx.x; i < T::kStages * kTileKeys; i += kThreads) {
+  for (int32_t i = threadIdx.x; i < T::kStages * kTileKeys; i += T::kThreads) {
     shared.stage[i / kTileKeys].scale[i % kTileKeys] = scale;
   }
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant__ ScoreParams s) {
+__global__ void __launch_bounds__(T::kThreads, 1)
+    score_keys(const __grid_constant__ ScoreParams s) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ uint8_t memory[];
   const uint32_t misaligned = shared_address(memory) % 1024;
   typename T::Shared& shared =
       *reinterpret_cast<typename T::Shared*>(memory + (misaligned ? 1024 - misaligned : 0));
-  const RowBlocks<T::kTokens> blocks(s.call);
-  set_up_barriers<T>(shared, s.boxes);
+  const RowBlocks<T::kTokens> blocks(s);
+  set_up_barriers<T>(shared, s);
   clear_operands<T>(shared, s.call.p);
-  if (s.boxes && s.box_scales == BoxScales::kOne && s.call.p.keys.scale.given())
+  cudaGridDependencySynchronize();
+  if (s.boxes && s.box_scales == BoxScales::kOne && s.call.p.keys.scale.given()) {
     spread_scale<T>(shared, s.call.p);
-  find_share<T::kTokens, kThreads>(blocks, shared.sums, &shared.share);
+  }
+  find_share<T::kTokens, T::kThreads>(blocks, shared.sums, &shared.share);
 
   if (threadIdx.x < 128) {
-    give_registers<56>();
+    give_registers<T::kProducerRegisters>();
     const int32_t warp = threadIdx.x / 32;
     const int32_t lane = threadIdx.x % 32;
     if (warp < kKeyWarps) {
       if (!s.boxes) {
         RowProducer<T>(s, shared, warp, lane).run(blocks);
-      } else if (warp == 0) {
-        produce_boxes<T>(s, shared, blocks, lane);
+      } else {
+        produce_boxes<T>(s, shared, blocks, warp, lane);
       }
     } else if (warp == kKeyWarps) {
       produce_queries<T>(s, shared, blocks, lane);
@@ -73,8 +79,8 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
       fill_invisible(s.call, lane);
     }
   } else {
-    take_registers<224>();
-    consume<T>(s, shared);
+    take_registers<T::kConsumerRegisters>();
+    Consumer<T>(s, shared).run();
   }
 #endif
 }
@@ -82,7 +88,7 @@ __global__ void __launch_bounds__(kThreads, 1) score_keys(const __grid_constant_
 template <class Element, int kHeads, int kColumns>
 constexpr Variant make_variant() {
   using T = Tile<Element, kHeads, kColumns>;
-  return {kHeads, kColumns, T::kSharedBytes, score_keys<T>};
+  return {kHeads, kColumns, T::kThreads, T::kSharedBytes, score_keys<T>};
 }
 
 template <class Element>

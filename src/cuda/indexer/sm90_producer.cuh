@@ -48,10 +48,10 @@ struct ChunkCopier {
   }
 };
 
-// One warp: keys and scales in boxes.
+// Two warps, each with every other tile: keys and scales in boxes.
 template <class T>
 __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
-                              const RowBlocks<T::kTokens>& blocks, int32_t lane) {
+                              const RowBlocks<T::kTokens>& blocks, int32_t warp, int32_t lane) {
   const int32_t box_rows = 1 << s.box_shift;
   const int32_t boxes = kTileKeys >> s.box_shift;  // of a tile; a lane has one, of several tiles
   const int32_t tiles_at_once = 32 / boxes;
@@ -62,7 +62,9 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
                   (s.box_scales != BoxScales::kOne ? int32_t(sizeof(float)) : 0));
   RingPlace<T::kStages> place;
   Walk<T::kTokens> walk(blocks, shared.share);
-  for (Segment segment; walk.next(segment);) {
+  int32_t turn = 0;
+  int32_t group = 0;
+  for (Segment segment; walk.next(segment); ++group) {
     for (int32_t n = 0; n < segment.count; n += tiles_at_once) {
       const int32_t tile = segment.first + n;
       const int64_t key = int64_t{tile + own_tile} * kTileKeys + own_row;
@@ -71,7 +73,8 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
                          s.call.p.axis.place(segment.group.request, key, box);
       uint32_t in_cache = __ballot_sync(~0u, found);
       const int32_t count = min(tiles_at_once, segment.count - n);
-      for (int32_t i = 0; i < count; ++i, place.next()) {
+      for (int32_t i = 0; i < count; ++i, place.next(), in_cache >>= boxes) {
+        if ((turn ^= 1) == warp) continue;
         typename T::Stage& stage = shared.stage[place.i];
         uint64_t* full = &shared.keys_full[place.i];
         barrier_wait(&shared.keys_empty[place.i], place.parity ^ 1);
@@ -79,10 +82,9 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
           const uint32_t in_tile = in_cache & ((1u << boxes) - 1);
           stage.in_cache[0] = in_tile;
           stage.first_key = (tile + i) * kTileKeys;
-          stage.starts_group = n + i == 0;
+          stage.group = group;
           barrier_arrive_expect(full, __popc(in_tile) * box_bytes);
         }
-        in_cache >>= boxes;
         if (!found || own_tile != i) continue;
         const uint32_t to = shared_address(shared.keys[place.i]) + own_row * kPanelRowBytes;
         const int32_t y = static_cast<int32_t>(box.inner), z = static_cast<int32_t>(box.outer);
@@ -102,7 +104,7 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
 }
 
 // A lane's two keys of a tile: rows lane and lane + 32 of its warp's 64.
-struct LaneKeys {
+struct LaneRows {
   const char* row[2];    // nullptr: no row of the group sees it
   const char* scale[2];  // likewise
   uint32_t in_cache[2];  // of the whole warp
@@ -123,10 +125,11 @@ class RowProducer {
   __device__ void run(const RowBlocks<T::kTokens>& blocks) {
     RingPlace<T::kStages> place;
     Walk<T::kTokens> walk(blocks, shared_.share);
-    for (Segment segment; walk.next(segment);) {
+    int32_t group = 0;
+    for (Segment segment; walk.next(segment); ++group) {
       for (int32_t i = 0; i < segment.count; ++i, place.next()) {
         const int32_t first_key = (segment.first + i) * kTileKeys;
-        const LaneKeys keys = find(segment.group, first_key);
+        const LaneRows keys = find(segment.group, first_key);
         typename T::Stage& stage = shared_.stage[place.i];
         barrier_wait(&shared_.keys_empty[place.i], place.parity ^ 1);
         copy(keys, shared_.keys[place.i], stage);
@@ -136,7 +139,7 @@ class RowProducer {
         }
         if (lane_ == 0 && first_row_ == 0) {
           stage.first_key = first_key;
-          stage.starts_group = i == 0;
+          stage.group = group;
         }
         barrier_arrive_after_copies(&shared_.keys_full[place.i]);
         barrier_arrive(&shared_.keys_full[place.i]);
@@ -148,8 +151,8 @@ class RowProducer {
   static constexpr int32_t kWarpKeys = kTileKeys / kKeyWarps;
   static_assert(kWarpKeys == 64);
 
-  __device__ LaneKeys find(const Group& group, int32_t first_key) const {
-    LaneKeys out;
+  __device__ LaneRows find(const Group& group, int32_t first_key) const {
+    LaneRows out;
 #pragma unroll
     for (int32_t j = 0; j < 2; ++j) {
       const int64_t s = int64_t{first_key} + first_row_ + lane_ + 32 * j;
@@ -163,7 +166,7 @@ class RowProducer {
     return out;
   }
 
-  __device__ void copy(const LaneKeys& keys, uint8_t* tile, typename T::Stage& stage) const {
+  __device__ void copy(const LaneRows& keys, uint8_t* tile, typename T::Stage& stage) const {
     const int32_t chunk = lane_ % 8;
 #pragma unroll
     for (int32_t j = 0; j < 2; ++j) {
@@ -227,7 +230,7 @@ __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared
       if (real && p.q_scale.given()) {
         scale = p.q_scale.row_as<const float>(group.t + token)[head * p.q_scale.stride[0]];
       }
-      query.weights[column] = weight;
+      query.weights[column] = weight * T::kWeightFactor;
       query.scale[column] = scale;
     }
     if (lane < T::kTokens) {

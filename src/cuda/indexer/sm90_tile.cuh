@@ -10,10 +10,9 @@
 
 namespace dsa::cuda::sm90 {
 
-inline constexpr int32_t kConsumers = 2;  // warpgroups; each has half of a tile's keys
-static_assert(kThreads == 128 * (1 + kConsumers));
-inline constexpr int32_t kConsumerWarps = 4 * kConsumers;
-inline constexpr int32_t kKeyWarps = 2;  // of the producers; one more loads queries, one fills
+inline constexpr int32_t kBlockKeys = 64;  // that one instruction multiplies
+inline constexpr int32_t kKeyWarps = 2;    // of the producers; one more loads queries, one fills
+static_assert(kTileKeys == 2 * kBlockKeys);
 inline constexpr int32_t kMaxShared = 227 * 1024;
 inline constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
@@ -31,6 +30,13 @@ struct Tile {
   static constexpr int32_t kHeads = kHeads_;
   static constexpr int32_t kColumns = kColumns_;
   static constexpr int32_t kTokens = kColumns / kHeads;
+  static constexpr int32_t kPairs = kColumns == 256 ? 1 : 2;  // of consumer warpgroups
+  static constexpr int32_t kThreads = 128 * (1 + 2 * kPairs);
+  // Registers of a thread: 64K in all, less than a multiple of 8 a thread at launch.
+  static constexpr int32_t kProducerRegisters = kPairs == 1 ? 56 : 64;
+  static constexpr int32_t kConsumerRegisters = kPairs == 1 ? 224 : 104;
+  static constexpr bool kKeepWeights = kColumns != 128;
+  static constexpr float kWeightFactor = Element::kFinite ? 0.5f : 1.0f;  // as they are kept
   static constexpr int32_t kMaxDim = 128;
   static constexpr int32_t kPanels = kMaxDim * Element::kBytes / kPanelRowBytes;
   static constexpr int32_t kQueryBytes = kPanels * kColumns * kPanelRowBytes;
@@ -41,7 +47,7 @@ struct Tile {
     float scale[kTileKeys];
     uint32_t in_cache[kTileKeys / 32];  // a bit for key row >> box_shift: the block table has it
     int32_t first_key;
-    bool starts_group;
+    int32_t group;  // number in this block's share
   };
   struct Queries {
     float weights[kColumns];
@@ -56,7 +62,8 @@ struct Tile {
       1024 + kQueryStages * (kQueryBytes + int32_t(sizeof(Queries)) + 16) + 256;
   static constexpr int32_t kFitting =
       (kMaxShared - kFixed) / (kKeyBytes + int32_t(sizeof(Stage)) + 16);
-  static constexpr int32_t kStages = kFitting < 12 ? kFitting : 12;
+  // Even: a stage has always the same producer and the same pair of consumers.
+  static constexpr int32_t kStages = kFitting < 12 ? kFitting / 2 * 2 : 12;
 
   struct Shared {
     alignas(1024) uint8_t queries[kQueryStages][kQueryBytes];
@@ -66,7 +73,7 @@ struct Tile {
     uint64_t keys_full[kStages], keys_empty[kStages];
     uint64_t queries_full[kQueryStages], queries_empty[kQueryStages];
     int64_t sums[kThreads / 32];
-    Share share;
+    Share<kTokens> share;
   };
   static constexpr int32_t kSharedBytes = int32_t(sizeof(Shared)) + 1024;
   static_assert(kSharedBytes <= kMaxShared);

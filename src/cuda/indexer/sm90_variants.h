@@ -9,15 +9,23 @@
 
 namespace dsa::cuda::sm90 {
 
-inline constexpr int32_t kThreads = 384;   // of a block
 inline constexpr int32_t kTileKeys = 128;  // multiplied at once
 
 // How the scales of a box of keys come: there is one for all keys or none, by a tensor map, or (of
 // a page's part, which is always complete) as a run of bytes.
 enum class BoxScales : int32_t { kOne, kMap, kRun };
 
+// Blocks of the call's rows, of which a form takes a number together.
+struct RowGrid {
+  int64_t blocks;
+  int64_t in_request;  // blocks of one request; 0: blocks are of all rows in order
+  int64_t first_request;
+  bool keys_differ;  // between requests
+};
+
 struct ScoreParams {
   ScoreCall call;
+  RowGrid rows;
   // For the copy engine: keys as bytes [outer, inner, row] in boxes of 1 << box_shift rows of 128
   // bytes, their scales as f32 [outer, inner].
   CUtensorMap keys_map;
@@ -33,6 +41,7 @@ struct ScoreParams {
 struct Variant {
   int32_t heads;    // Hi at most
   int32_t columns;  // (row, head) pairs multiplied at once, of `heads` a row
+  int32_t threads;
   int32_t shared_bytes;
   void (*function)(ScoreParams);
 };

@@ -16,6 +16,13 @@ __device__ __forceinline__ void barrier_init(uint64_t* barrier, uint32_t count) 
                : "memory");
 }
 
+// Shows barriers that this thread made to the copy engine.
+__device__ __forceinline__ void fence_barrier_init() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#endif
+}
+
 __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
   asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.shared.b64 state, [%0];\n}\n" ::"r"(
                    shared_address(barrier))
@@ -61,6 +68,13 @@ __device__ __forceinline__ void barrier_arrive_expect(uint64_t* barrier, uint32_
 #endif
 }
 
+// Fetches a tensor map before its first use.
+__device__ __forceinline__ void prefetch_map(const void* map) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+#endif
+}
+
 // A run of bytes by the copy engine; addresses and size are multiples of 16.
 __device__ __forceinline__ void copy_bytes(uint32_t to, const void* from, uint32_t bytes,
                                            uint64_t* barrier) {
@@ -91,14 +105,6 @@ __device__ __forceinline__ void fence_tensor_reads() {
 #if __CUDA_ARCH__ >= 900
   asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 #endif
-}
-
-// Named barriers of the block: wait for `threads` in all, or only count as one of them.
-__device__ __forceinline__ void turn_wait(uint32_t id, uint32_t threads) {
-  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-__device__ __forceinline__ void turn_pass(uint32_t id, uint32_t threads) {
-  asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
 // Registers of this warpgroup's threads, out of what the block holds.

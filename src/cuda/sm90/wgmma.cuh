@@ -90,6 +90,7 @@ __device__ __forceinline__ void wgmma_wait() {}
 // Element types of the operands.
 struct E4m3 {
   static constexpr int32_t kBytes = 1;
+  static constexpr bool kFinite = true;  // or NaN, and so are its sums of products
   __device__ static void mma(float (&d)[32], uint64_t a, uint64_t b, int32_t add) {
     DSA_WGMMA(32, "n64k32.f32.e4m3.e4m3", "1, 1", "32", "33", "34");
   }
@@ -103,6 +104,7 @@ struct E4m3 {
 
 struct Bf16 {
   static constexpr int32_t kBytes = 2;
+  static constexpr bool kFinite = false;
   __device__ static void mma(float (&d)[32], uint64_t a, uint64_t b, int32_t add) {
     DSA_WGMMA(32, "n64k16.f32.bf16.bf16", "1, 1, 0, 0", "32", "33", "34");
   }

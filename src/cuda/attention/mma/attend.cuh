@@ -16,7 +16,8 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
   extern __shared__ __align__(128) char memory[];
   __shared__ Stages stages;
   const int32_t tile_bytes = kTileKeys * call.pitch;
-  auto& scratch = *reinterpret_cast<MmaScratch<Format, M>*>(memory + call.stages * tile_bytes);
+  auto& scratch = *reinterpret_cast<MmaScratch<Format, MmaShape<M>::kWarps>*>(
+      memory + call.stages * tile_bytes);
   const uint32_t tiles = shared_address(memory);
   const AttnTask task(d, blockIdx.x);
   if (threadIdx.x == 0) {
@@ -38,7 +39,12 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
     return;
   }
   take_registers<Shape::kConsumerRegisters>();
-  MmaConsumer<Format, M> consumer(p, call, task, scratch);
+  // Opaque to the compiler, which would otherwise compute what follows from them anew in every
+  // tile.
+  const int32_t warp = __shfl_sync(~0u, threadIdx.x / 32, 0);
+  int32_t lane;
+  asm volatile("mov.u32 %0, %%laneid;" : "=r"(lane));
+  MmaConsumer<Format, M> consumer(p, call, task, scratch, warp, lane);
   int32_t stage = 0, parity = 0;
   for (;;) {
     barrier_wait(&stages.full[stage], parity);
@@ -46,7 +52,7 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
     if (keys == 0) break;
     consumer.add(tiles + stage * tile_bytes, keys, call.scope[stages.scope[stage]].value_offset);
     __syncwarp();
-    if (threadIdx.x % 32 == 0) barrier_arrive(&stages.empty[stage]);
+    if (lane == 0) barrier_arrive(&stages.empty[stage]);
     if (++stage == call.stages) stage = 0, parity ^= 1;
   }
   consumer.finish(d);
@@ -56,7 +62,7 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
 template <class Format, int M>
 int32_t mma_stages(const MmaCall& call, const DeviceInfo& device, int32_t blocks) {
   constexpr int32_t kReserved = 1024;  // of every block, by CUDA
-  const int32_t scratch = sizeof(MmaScratch<Format, M>) + sizeof(Stages) + 128;
+  const int32_t scratch = sizeof(MmaScratch<Format, MmaShape<M>::kWarps>) + sizeof(Stages) + 128;
   const int32_t room = (device.shared_bytes + kReserved) / blocks - kReserved - scratch;
   return std::min(kMostStages, room / (kTileKeys * call.pitch));
 }
@@ -77,16 +83,15 @@ bool mma_launch(const SparseAttnParams& p, const Run& run, cudaError_t& error) {
     call.stages = mma_stages<Format, M>(call, *run.device, resident);
   }
   if (call.stages < 1) return false;
-  const int32_t bytes =
-      call.stages * kTileKeys * call.pitch + static_cast<int32_t>(sizeof(MmaScratch<Format, M>));
+  const int32_t bytes = call.stages * kTileKeys * call.pitch +
+                        static_cast<int32_t>(sizeof(MmaScratch<Format, MmaShape<M>::kWarps>));
   const AttnDivision division =
       attn_divide(p, Shape::kHeads, int64_t{resident} * run.device->multiprocessors);
   error = attn_run(p, run, division, [&](const SparseAttnParams& with, const AttnDivision& d) {
-    return launch_function(mma_attend<Format, M>,
-                           {.grid = static_cast<uint32_t>(d.blocks()),
-                            .block = threads,
-                            .shared_bytes = bytes},
-                           stream_of(run), with, d, call);
+    return launch_function(
+        mma_attend<Format, M>,
+        {.grid = static_cast<uint32_t>(d.blocks()), .block = threads, .shared_bytes = bytes},
+        stream_of(run), with, d, call);
   });
   return true;
 }

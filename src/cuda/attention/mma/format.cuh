@@ -7,6 +7,7 @@
 #include <cuda_fp16.h>
 
 #include "cuda/attention/mma/rows.h"
+#include "cuda/e4m3.cuh"
 #include "cuda/ptx.cuh"
 
 namespace dsa::cuda {
@@ -16,36 +17,6 @@ __device__ inline void load_matrices_transposed(uint32_t (&to)[4], uint32_t row)
                : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
                : "r"(row)
                : "memory");
-}
-
-// Four bytes of e4m3 as bf16, exactly: bytes 0 and 2 in `even`, 1 and 3 in `odd`. The bits moved to
-// bf16's exponent and mantissa are the value times 2^-120 (denormals too). bf16, not f16, because P
-// is multiplied by the keys' scales, which may be any f32.
-struct Bf16Pairs {
-  uint32_t even, odd;
-};
-
-__device__ inline __nv_bfloat162 as_bf16x2(uint32_t bits) {
-  return *reinterpret_cast<const __nv_bfloat162*>(&bits);
-}
-__device__ inline uint32_t bits_of(__nv_bfloat162 x) {
-  return *reinterpret_cast<const uint32_t*>(&x);
-}
-
-template <bool kKeepNan>
-__device__ inline uint32_t rescale_moved(uint32_t moved) {
-  const __nv_bfloat162 value = __hmul2(as_bf16x2(moved), __float2bfloat162_rn(0x1p120f));
-  if constexpr (!kKeepNan) return bits_of(value);
-  // NaN (0x7f) comes out as 480. Times 7.3e35 it is past bf16's range and 448 is not: inf * 0.
-  const __nv_bfloat162 test = __hmul2(value, __float2bfloat162_rn(7.3e35f));
-  return bits_of(__hfma2(test, __float2bfloat162_rn(0.0f), value));
-}
-
-template <bool kKeepNan>
-__device__ inline Bf16Pairs e4m3x4_to_bf16(uint32_t x) {
-  const uint32_t even = ((x << 4) & 0x07f007f0u) | ((x << 8) & 0x80008000u);
-  const uint32_t odd = ((x >> 4) & 0x07f007f0u) | (x & 0x80008000u);
-  return {rescale_moved<kKeepNan>(even), rescale_moved<kKeepNan>(odd)};
 }
 
 // 16-bit elements. P is rounded to their type; f16 gets it times 2^15, so that small weights keep
@@ -62,8 +33,11 @@ struct PlainFormat {
   }
 };
 
+// e4m3 is exact in f16, and so are q and P but for their range: q is scaled by a power of two of
+// its own (a head, a warp's columns), P with the keys' scales by one of all scales so far (a
+// group).
 struct Fp8Format {
-  using Element = __nv_bfloat16;
+  using Element = __half;
   static constexpr bool kIsFp8 = true;
   static constexpr float kWeightScale = 1.0f;
 
@@ -72,6 +46,23 @@ struct Fp8Format {
     return threadIdx.x % 4 * 4 + i * 2 + tile;
   }
 };
+
+// Exponents as f32 holds them, not below 15: powers near them stay in f32's range.
+__device__ inline int32_t exponent_of(float x) { return max(__float_as_int(x) >> 23 & 0xff, 15); }
+// 2^14 over the power of two of that exponent, and its inverse.
+__device__ inline float scale_down(int32_t exponent) {
+  return __int_as_float((268 - exponent) << 23);
+}
+__device__ inline float scale_up(int32_t exponent) { return __int_as_float((exponent - 14) << 23); }
+
+// The even and the odd bytes of two rows' pairs {row 0: 0 1, row 1: 0 1}, as f16 pairs of a column.
+struct ColumnPairs {
+  uint32_t even, odd;
+};
+__device__ inline ColumnPairs e4m3_columns(uint32_t x) {
+  const uint2 y = e4m3x4_to_f16x4(__byte_perm(x, 0, 0x3120));
+  return {y.x, y.y};
+}
 
 template <class T>
 __device__ T round_to(float x);

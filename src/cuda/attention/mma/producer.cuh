@@ -1,5 +1,5 @@
-// The producer warps: each resolves the row's selection and brings its share of every tile's keys, a
-// stage a tile.
+// The producer warps: each resolves the row's selection and brings its share of every tile's keys,
+// a stage a tile.
 #pragma once
 
 #include "cuda/attention/mma/pipeline.cuh"

@@ -1,0 +1,127 @@
+// The softmax of a tile: partial logits of all warps to weights, for the 4 heads of a warp; lane l
+// has key l.
+#pragma once
+
+#include "cuda/attention/mma/format.cuh"
+#include "cuda/attention/mma/pipeline.cuh"
+#include "cuda/attention/selection.cuh"
+#include "cuda/attention/softmax.cuh"
+
+namespace dsa::cuda {
+
+constexpr int32_t kHeadsOfWarp = 4;
+constexpr int32_t kLogitPitch = kTileKeys + 8;        // floats: stores of 8 rows meet no bank twice
+constexpr int32_t kWeightPitch = kTileKeys * 2 + 16;  // bytes: an odd multiple of 16
+constexpr int32_t kFp8Groups = 4;
+constexpr int32_t kFp8ScaleOffset = 512, kFp8RopeOffset = 528;  // in a row of KV_FP8_656
+
+// Of a block, behind the stages.
+template <class Format, int kWarps>
+struct MmaScratch {
+  static constexpr int32_t kHeads = kWarps * kHeadsOfWarp;
+  static constexpr int32_t kGroups = Format::kIsFp8 ? kFp8Groups : 1;
+  float logits[kWarps][kHeads][kLogitPitch];
+  alignas(16) char weights[kGroups][kHeads][kWeightPitch];
+  float decay[kHeads];
+  float ends[kHeads];
+};
+
+__device__ inline float4 load_shared4(uint32_t address) {
+  float4 x;
+  asm volatile("ld.shared.v4.f32 {%0, %1, %2, %3}, [%4];"
+               : "=f"(x.x), "=f"(x.y), "=f"(x.z), "=f"(x.w)
+               : "r"(address)
+               : "memory");
+  return x;
+}
+
+__device__ inline float exp2_approximate(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+template <class Format, int kWarps>
+class MmaWeights {
+  using Element = typename Format::Element;
+  using Scratch = MmaScratch<Format, kWarps>;
+  static constexpr int32_t kGroups = Scratch::kGroups;
+
+ public:
+  __device__ MmaWeights(Scratch& scratch, int32_t warp, int32_t lane, float scale)
+      : lane_(lane), scale_(scale) {
+    from_ = &scratch.logits[0][warp * kHeadsOfWarp][lane];
+    to_ = reinterpret_cast<Element*>(scratch.weights[0][warp * kHeadsOfWarp]) + lane;
+    decay_ = &scratch.decay[warp * kHeadsOfWarp];
+#pragma unroll
+    for (int32_t i = 0; i < kHeadsOfWarp; ++i) top_[i] = float_order(-CUDART_INF_F), sum_[i] = 0;
+#pragma unroll
+    for (int32_t g = 0; g < kGroups; ++g) exponents_[g] = 15;
+  }
+
+  // `scales`: shared address of the 4 scales of this lane's key. Returns what the sums of a group's
+  // columns must be multiplied by because the group's power of two has grown.
+  __device__ float add(int32_t keys, uint32_t scales, int32_t group) {
+    float factors[kGroups];
+    float growth = 1;
+    if constexpr (Format::kIsFp8) {
+      const float4 x = load_shared4(scales);
+      factors[0] = x.x, factors[1] = x.y, factors[2] = x.z, factors[3] = x.w;
+#pragma unroll
+      for (int32_t g = 0; g < kGroups; ++g) {
+        const int32_t now = max(exponents_[g], __reduce_max_sync(~0u, exponent_of(factors[g])));
+        const int32_t grown = now - exponents_[g];
+        if (g == group) growth = grown > 126 ? 0 : __int_as_float((127 - grown) << 23);
+        exponents_[g] = now;
+        factors[g] *= scale_down(now);
+      }
+    } else {
+      factors[0] = Format::kWeightScale;
+    }
+    constexpr float kLog2E = 1.44269504088896340736f;
+#pragma unroll
+    for (int32_t i = 0; i < kHeadsOfWarp; ++i) {
+      float z = from_[i * kLogitPitch];
+#pragma unroll
+      for (int32_t w = 1; w < kWarps; ++w) z += from_[(w * Scratch::kHeads + i) * kLogitPitch];
+      z = lane_ < keys ? z * scale_ : -CUDART_INF_F;
+      const int32_t now = max(top_[i], __reduce_max_sync(~0u, float_order(z)));
+      const float base = finite_top(from_order(now)) * kLog2E;
+      const float decay = exp2_approximate(fmaf(from_order(top_[i]), kLog2E, -base));
+      const float weight = exp2_approximate(fmaf(z, kLog2E, -base));
+      sum_[i] = sum_[i] * decay + weight;
+      top_[i] = now;
+      if (lane_ == 0) decay_[i] = decay;
+#pragma unroll
+      for (int32_t g = 0; g < kGroups; ++g) {
+        to_[(g * Scratch::kHeads + i) * (kWeightPitch / 2)] =
+            round_to<Element>(weight * factors[g]);
+      }
+    }
+    return growth;
+  }
+
+  __device__ float top(int32_t i) const { return from_order(top_[i]); }
+  // Of all lanes.
+  __device__ float sum(int32_t i) const { return warp_sum(sum_[i]); }
+  // What sums of a group's columns are to be multiplied by at the end.
+  __device__ float undo(int32_t group) const {
+    if constexpr (!Format::kIsFp8) return 1 / Format::kWeightScale;
+    int32_t exponent = exponents_[0];
+#pragma unroll
+    for (int32_t g = 1; g < kGroups; ++g) exponent = g == group ? exponents_[g] : exponent;
+    return scale_up(exponent);
+  }
+
+ private:
+  const int32_t lane_;
+  const float scale_;
+  const float* from_;
+  Element* to_;
+  float* decay_;
+  int32_t top_[kHeadsOfWarp];  // as float_order
+  float sum_[kHeadsOfWarp];    // of the lane's keys
+  int32_t exponents_[kGroups];
+};
+
+}  // namespace dsa::cuda

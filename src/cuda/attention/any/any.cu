@@ -188,7 +188,7 @@ __global__ void __launch_bounds__(kThreads, kResident)
   const int32_t width =
       static_cast<int32_t>(p.q[0].extent[1] + (p.q[1].given() ? p.q[1].extent[1] : 0));
   load_query(p, task, width, query);
-  KeyWalk walk(p, task.t, task.first, task.last, d.first_slots);
+  TileWalk walk(p, task.t, task.first, task.last, d.first_slots, 0, 1);
   Running running;
   float sums[kColumnsOfThread][kHeads] = {};
   for (;;) {
@@ -201,7 +201,8 @@ __global__ void __launch_bounds__(kThreads, kResident)
       if (lane == 0) tile.keys = keys, tile.scope = scope;
     }
     __syncthreads();
-    if (tile.keys == 0) break;
+    if (tile.keys < 0) break;
+    if (tile.keys == 0) continue;
     const AttnScope& scope = p.scope[tile.scope];
     find_logits(scope, p, task, query, width, tile);
     __syncthreads();

@@ -49,8 +49,10 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
   for (;;) {
     barrier_wait(&stages.full[stage], parity);
     const int32_t keys = stages.keys[stage];
-    if (keys == 0) break;
-    consumer.add(tiles + stage * tile_bytes, keys, call.scope[stages.scope[stage]].value_offset);
+    if (keys < 0) break;
+    if (keys > 0) {
+      consumer.add(tiles + stage * tile_bytes, keys, call.scope[stages.scope[stage]].value_offset);
+    }
     __syncwarp();
     if (lane == 0) barrier_arrive(&stages.empty[stage]);
     if (++stage == call.stages) stage = 0, parity ^= 1;

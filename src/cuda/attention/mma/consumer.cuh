@@ -49,7 +49,7 @@ class MmaConsumer {
     const int32_t plain = (lane / 16 * 8 + lane % 8) * pitch + lane / 8 % 2 * 16;
     if constexpr (Format::kIsFp8) {
       key_at_ = lane * pitch + first_unit_ * 16;
-      rope_at_ = plain + kFp8RopeOffset + warp * 32;
+      rope_at_ = plain + kFp8RopeOffset + warp % 4 * 32;
       scale_at_ = lane % 4 * 2 * pitch + kFp8ScaleOffset + group_ * 4;
       value_at_ = lane % 16 * pitch + lane / 16 * 16 + first_unit_ * 16;
     } else {
@@ -72,9 +72,9 @@ class MmaConsumer {
   __device__ void add(uint32_t tile, int32_t keys, int32_t value_offset) {
     add_logits(tile);
     sync_consumers(Shape::kConsumers);
-    const float growth = weights_.add(keys, tile + lane_ * call_.pitch + kFp8ScaleOffset, group_);
+    weights_.add(keys, tile + lane_ * call_.pitch + kFp8ScaleOffset);
     sync_consumers(Shape::kConsumers);
-    decay_sums(growth);
+    decay_sums();
     add_values(tile + value_offset);
   }
 
@@ -95,13 +95,12 @@ class MmaConsumer {
     }
     sync_consumers(Shape::kConsumers);
     if (p_.value_dim == 0) return;
-    const float undo = weights_.undo(group_);
 #pragma unroll
     for (int32_t m = 0; m < M; ++m) {
 #pragma unroll
       for (int32_t row = 0; row < 2; ++row) {
         const int32_t h = m * 16 + row * 8 + lane_ / 4;
-        if (h < task_.heads) write_head(d, m, row, h, undo);
+        if (h < task_.heads) write_head(d, m, row, h);
       }
     }
   }
@@ -129,44 +128,68 @@ class MmaConsumer {
       for (int32_t i = 0; i < Shape::kKeySteps; ++i) {
         if constexpr (Format::kIsFp8) {
           if (i < Shape::kUnits) {  // 4 neighbouring bytes of a key are two pairs of the operand
-            rows.load(query_[m][i], m, (first_unit_ + i) * 16 + lane_ % 4 * 4, 1, 2);
+            rows.load(query_[m][i], m, (first_unit_ + i) * 16 + lane_ % 4 * 4, 2);
           } else {
-            rows.load(query_[m][i], m, 512 + warp_ * 16 + lane_ % 4 * 2, 1, 8);
+            // Warps past the fourth have no columns of rope: zeros of past the end.
+            rows.load(query_[m][i], m, 512 + warp_ * 16 + lane_ % 4 * 2, 8);
           }
         } else {
-          rows.load(query_[m][i], m, (first_step_ + i) * 16 + lane_ % 4 * 2, 1, 8);
+          const int32_t step =
+              i < steps_ ? first_step_ + i : call_.key_steps;  // zeros: past the end
+          rows.load(query_[m][i], m, step * 16 + lane_ % 4 * 2, 8);
         }
       }
       if constexpr (Format::kIsFp8) query_to_f16<Shape::kUnits>(query_[m], undo_[m]);
     }
   }
 
-  // Products of one step: 16 columns of 16-bit elements, at `columns` in this lane's row.
+  // 16 columns of 16-bit elements of 32 keys, at `columns` in this lane's row.
+  __device__ void load_step(uint32_t (&b)[2][4], uint32_t columns) const {
+    load_matrices(b[0], columns);
+    load_matrices(b[1], columns + 16 * call_.pitch);
+  }
+
   template <class T>
-  __device__ void add_step(float (&logits)[M][4][4], int32_t step, uint32_t columns) {
+  __device__ void add_step(float (&logits)[M][4][4], int32_t step, const uint32_t (&b)[2][4]) {
 #pragma unroll
-    for (int32_t half = 0; half < 2; ++half) {
-      uint32_t b[4];
-      load_matrices(b, columns + half * 16 * call_.pitch);
+    for (int32_t j = 0; j < 4; ++j) {
 #pragma unroll
       for (int32_t m = 0; m < M; ++m) {
-        mma_16x8x16<T>(logits[m][half * 2], query_[m][step], b[0], b[1]);
-        mma_16x8x16<T>(logits[m][half * 2 + 1], query_[m][step], b[2], b[3]);
+        mma_16x8x16<T>(logits[m][j], query_[m][step], b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]);
       }
     }
   }
 
-  __device__ void add_fp8_steps(float (&logits)[M][4][4], uint32_t tile) {
+  // Fragments are loaded kAhead steps before their use: a warp meets the latency of shared memory
+  // alone, there are no others to hide it. A step past the warp's share has a query of 0 and reads
+  // its first columns again.
+  __device__ void add_plain_steps(float (&logits)[M][4][4], uint32_t tile) {
+    constexpr int32_t kAhead = M == 1 ? 2 : 1;
+    uint32_t b[kAhead + 1][2][4];
 #pragma unroll
-    for (int32_t i = 0; i < Shape::kUnits; ++i) {
-      uint32_t x[4];  // 16 columns of keys 8 j + l / 4
-      load_matrices(x, tile + key_at_ + i * 16);
+    for (int32_t i = 0; i < kAhead + Shape::kKeySteps; ++i) {
+      if (i < Shape::kKeySteps) {
+        load_step(b[i % (kAhead + 1)], tile + key_at_ + (i < steps_ ? i * 32 : 0));
+      }
+      if (i >= kAhead) add_step<Element>(logits, i - kAhead, b[(i - kAhead) % (kAhead + 1)]);
+    }
+  }
+
+  __device__ void add_fp8_steps(float (&logits)[M][4][4], uint32_t tile) {
+    constexpr int32_t kAhead = 2;
+    uint32_t x[kAhead + 1][4];  // 16 columns of keys 8 j + l / 4
+    uint32_t rope[2][4];
+#pragma unroll
+    for (int32_t i = 0; i < kAhead + Shape::kUnits; ++i) {
+      if (i < Shape::kUnits) load_matrices(x[i % (kAhead + 1)], tile + key_at_ + i * 16);
+      if (i == Shape::kUnits) load_step(rope, tile + rope_at_);
+      if (i < kAhead) continue;
 #pragma unroll
       for (int32_t j = 0; j < 4; ++j) {
-        const uint2 b = e4m3x4_to_f16x4(x[j]);
+        const uint2 b = e4m3x4_to_f16x4(x[(i - kAhead) % (kAhead + 1)][j]);
 #pragma unroll
         for (int32_t m = 0; m < M; ++m) {
-          mma_16x8x16<__half>(logits[m][j], query_[m][i], b.x, b.y);
+          mma_16x8x16<__half>(logits[m][j], query_[m][i - kAhead], b.x, b.y);
         }
       }
     }
@@ -186,7 +209,7 @@ class MmaConsumer {
         }
       }
     }
-    if (warp_ < 4) add_step<__nv_bfloat16>(logits, Shape::kUnits, tile + rope_at_);
+    add_step<__nv_bfloat16>(logits, Shape::kUnits, rope);
   }
 
   __device__ void add_logits(uint32_t tile) {
@@ -194,10 +217,7 @@ class MmaConsumer {
     if constexpr (Format::kIsFp8) {
       add_fp8_steps(logits, tile);
     } else {
-#pragma unroll
-      for (int32_t i = 0; i < Shape::kKeySteps; ++i) {
-        if (i < steps_) add_step<Element>(logits, i, tile + key_at_ + i * 32);
-      }
+      add_plain_steps(logits, tile);
     }
 #pragma unroll
     for (int32_t m = 0; m < M; ++m) {
@@ -212,14 +232,14 @@ class MmaConsumer {
     }
   }
 
-  __device__ void decay_sums(float growth) {
+  __device__ void decay_sums() {
     float decay[M][2];
     bool same = true;
 #pragma unroll
     for (int32_t m = 0; m < M; ++m) {
 #pragma unroll
       for (int32_t row = 0; row < 2; ++row) {
-        decay[m][row] = scratch_.decay[m * 16 + row * 8 + lane_ / 4] * growth;
+        decay[m][row] = scratch_.decay[m * 16 + row * 8 + lane_ / 4];
         same = same && decay[m][row] == 1;
       }
     }
@@ -234,43 +254,50 @@ class MmaConsumer {
     }
   }
 
+  // Loads ahead of their use, as the logits'. Units past the warp's share read its first again;
+  // what they sum is not written.
   __device__ void add_values(uint32_t values) {
+    uint32_t a[2][M][4];
 #pragma unroll
-    for (int32_t half = 0; half < 2; ++half) {
-      uint32_t a[M][4];
+    for (int32_t i = 0; i < 2 * M; ++i) {
+      load_matrices(a[i % 2][i / 2], weights_from_ + i / 2 * 16 * kWeightPitch + i % 2 * 32);
+    }
+    // A load is 16 keys times 32 bytes: 2 units of FP8, 1 of 16 bits.
+    constexpr int32_t kLoads = Format::kIsFp8 ? Shape::kUnits / 2 : Shape::kUnits;
+    constexpr int32_t kAhead = M == 1 ? 3 : 2;
+    uint32_t x[kAhead + 1][4];
+#pragma unroll
+    for (int32_t i = 0; i < kAhead + 2 * kLoads; ++i) {
+      if (i < 2 * kLoads) {
+        const int32_t load = i % kLoads, half = i / kLoads;
+        const bool own = load * (Format::kIsFp8 ? 2 : 1) < units_;
+        load_matrices_transposed(x[i % (kAhead + 1)], values + value_at_ + (own ? load * 32 : 0) +
+                                                          half * 16 * call_.pitch);
+      }
+      if (i >= kAhead) {
+        const int32_t done = i - kAhead;
+        multiply_values(done % kLoads, a[done / kLoads], x[done % (kAhead + 1)]);
+      }
+    }
+  }
+
+  __device__ void multiply_values(int32_t load, const uint32_t (&a)[M][4], const uint32_t (&x)[4]) {
+    if constexpr (Format::kIsFp8) {
+#pragma unroll
+      for (int32_t i = 0; i < 2; ++i) {
+        const ColumnPairs low = e4m3_columns(x[i * 2]), high = e4m3_columns(x[i * 2 + 1]);
+        const int32_t u = load * 2 + i;
+#pragma unroll
+        for (int32_t m = 0; m < M; ++m) {
+          mma_16x8x16<Element>(sums_[m][u * 2], a[m], low.even, high.even);
+          mma_16x8x16<Element>(sums_[m][u * 2 + 1], a[m], low.odd, high.odd);
+        }
+      }
+    } else {
 #pragma unroll
       for (int32_t m = 0; m < M; ++m) {
-        load_matrices(a[m], weights_from_ + m * 16 * kWeightPitch + half * 32);
-      }
-      const uint32_t keys = values + value_at_ + half * 16 * call_.pitch;
-      if constexpr (Format::kIsFp8) {
-#pragma unroll
-        for (int32_t u = 0; u < Shape::kUnits; u += 2) {  // 32 columns a load
-          if (u >= units_) break;
-          uint32_t x[4];
-          load_matrices_transposed(x, keys + u * 16);
-#pragma unroll
-          for (int32_t i = 0; i < 2; ++i) {
-            const ColumnPairs low = e4m3_columns(x[i * 2]), high = e4m3_columns(x[i * 2 + 1]);
-#pragma unroll
-            for (int32_t m = 0; m < M; ++m) {
-              mma_16x8x16<Element>(sums_[m][(u + i) * 2], a[m], low.even, high.even);
-              mma_16x8x16<Element>(sums_[m][(u + i) * 2 + 1], a[m], low.odd, high.odd);
-            }
-          }
-        }
-      } else {
-#pragma unroll
-        for (int32_t u = 0; u < Shape::kUnits; ++u) {
-          if (u >= units_) break;
-          uint32_t b[4];
-          load_matrices_transposed(b, keys + u * 32);
-#pragma unroll
-          for (int32_t m = 0; m < M; ++m) {
-            mma_16x8x16<Element>(sums_[m][u * 2], a[m], b[0], b[1]);
-            mma_16x8x16<Element>(sums_[m][u * 2 + 1], a[m], b[2], b[3]);
-          }
-        }
+        mma_16x8x16<Element>(sums_[m][load * 2], a[m], x[0], x[1]);
+        mma_16x8x16<Element>(sums_[m][load * 2 + 1], a[m], x[2], x[3]);
       }
     }
   }
@@ -279,37 +306,66 @@ class MmaConsumer {
     return (task_.t * p_.heads + task_.head + h) * d.splits + task_.split;
   }
 
-  __device__ void write_head(const AttnDivision& d, int32_t m, int32_t row, int32_t h, float undo) {
-    const float factor = scratch_.ends[h];
+  __device__ void write_head(const AttnDivision& d, int32_t m, int32_t row, int32_t h) {
+    const float factor = scratch_.ends[h] / Format::kWeightScale;
     if (d.splits > 1) {
-      write_columns<DSA_F32>(d.partials.out + partial(d, h) * p_.value_dim, 1, m, row, undo, 1);
+      write_columns<DSA_F32>(d.partials.out + partial(d, h) * p_.value_dim, 1, m, row,
+                             1 / Format::kWeightScale);
       return;
     }
     const int64_t head = (task_.head + h) * p_.out.stride[0];
     char* const out = p_.out.row(task_.t) + head * p_.out.bytes;
     const int64_t stride = p_.out.stride[1];
     if (p_.out.dtype == DSA_BF16) {
-      write_columns<DSA_BF16>(out, stride, m, row, undo, factor);
+      write_columns<DSA_BF16>(out, stride, m, row, factor);
     } else if (p_.out.dtype == DSA_F16) {
-      write_columns<DSA_F16>(out, stride, m, row, undo, factor);
+      write_columns<DSA_F16>(out, stride, m, row, factor);
     } else {
-      write_columns<DSA_F32>(out, stride, m, row, undo, factor);
+      write_columns<DSA_F32>(out, stride, m, row, factor);
+    }
+  }
+
+  // This lane's columns of a unit are runs of kRun neighbours, written at once where they can be.
+  template <int32_t dtype>
+  __device__ void write_columns(void* out, int64_t stride, int32_t m, int32_t row, float factor) {
+    constexpr int32_t kRun = Format::kRun;
+    const int32_t first = first_unit_ * 16 + lane_ % 4 * kRun;
+    char* const to = static_cast<char*>(out) + first * stride * element_bytes(dtype);
+    const bool whole = stride == 1 && p_.value_dim % 16 == 0 &&
+                       reinterpret_cast<uintptr_t>(to) % (kRun * element_bytes(dtype)) == 0;
+#pragma unroll
+    for (int32_t u = 0; u < Shape::kUnits * 4 / kRun; ++u) {
+      float x[kRun];
+#pragma unroll
+      for (int32_t i = 0; i < kRun; ++i) {
+        const int32_t tile = kRun == 4 ? u * 2 + i % 2 : u, at = kRun == 4 ? i / 2 : i;
+        // Selected, not indexed: sums_ must stay in registers.
+        x[i] = (row == 0 ? sums_[m][tile][at] : sums_[m][tile][at + 2]) * factor;
+      }
+      const int32_t column = u * 4 * kRun;
+      if (column / 16 >= units_) break;
+      if (whole) {
+        write_run<dtype>(to + column * element_bytes(dtype), x);
+        continue;
+      }
+#pragma unroll
+      for (int32_t i = 0; i < kRun; ++i) {
+        if (first + column + i < p_.value_dim)
+          store_element(to, dtype, (column + i) * stride, x[i]);
+      }
     }
   }
 
   template <int32_t dtype>
-  __device__ void write_columns(void* out, int64_t stride, int32_t m, int32_t row, float undo,
-                                float factor) {
+  __device__ static void write_run(char* to, const float (&x)[Format::kRun]) {
 #pragma unroll
-    for (int32_t u = 0; u < Shape::kUnits * 2; ++u) {
-      if (u / 2 >= units_) break;
-#pragma unroll
-      for (int32_t i = 0; i < 2; ++i) {
-        const int32_t column = (first_unit_ + u / 2) * 16 + Format::value_column(u % 2, i);
-        if (column >= p_.value_dim) continue;
-        // Selected, not indexed: sums_ must stay in registers.
-        const float x = row == 0 ? sums_[m][u][i] : sums_[m][u][i + 2];
-        store_element(static_cast<char*>(out), dtype, column * stride, x * undo * factor);
+    for (int32_t i = 0; i < Format::kRun; i += 2) {
+      if constexpr (dtype == DSA_F32) {
+        reinterpret_cast<float2*>(to)[i / 2] = {x[i], x[i + 1]};
+      } else if constexpr (dtype == DSA_F16) {
+        reinterpret_cast<__half2*>(to)[i / 2] = __floats2half2_rn(x[i], x[i + 1]);
+      } else {
+        reinterpret_cast<__nv_bfloat162*>(to)[i / 2] = __floats2bfloat162_rn(x[i], x[i + 1]);
       }
     }
   }

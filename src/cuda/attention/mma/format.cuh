@@ -27,24 +27,19 @@ struct PlainFormat {
   static constexpr bool kIsFp8 = false;
   static constexpr float kWeightScale = sizeof(T) == 2 && __is_same(T, __half) ? 32768.0f : 1.0f;
 
-  // Column of V (in its 16) that accumulator i of n-tile `tile` holds.
-  __device__ static int32_t value_column(int32_t tile, int32_t i) {
-    return tile * 8 + threadIdx.x % 4 * 2 + i;
-  }
+  // Neighbouring columns of V that a lane has of a unit: 2 of each n-tile.
+  static constexpr int32_t kRun = 2;
 };
 
-// e4m3 is exact in f16, and so are q and P but for their range: q is scaled by a power of two of
-// its own (a head, a warp's columns), P with the keys' scales by one of all scales so far (a
-// group).
+// e4m3 is exact in f16 and in bf16. Logits take f16, which the hardware converts to: q is exact
+// there after a power of two. Values take bf16, since P times the keys' scales may be any f32.
 struct Fp8Format {
-  using Element = __half;
+  using Element = __nv_bfloat16;
   static constexpr bool kIsFp8 = true;
   static constexpr float kWeightScale = 1.0f;
 
-  // Even columns are in the first n-tile, odd ones in the second.
-  __device__ static int32_t value_column(int32_t tile, int32_t i) {
-    return threadIdx.x % 4 * 4 + i * 2 + tile;
-  }
+  // Even columns are in the first n-tile, odd ones in the second: 4 neighbours.
+  static constexpr int32_t kRun = 4;
 };
 
 // Exponents as f32 holds them, not below 15: powers near them stay in f32's range.
@@ -55,13 +50,20 @@ __device__ inline float scale_down(int32_t exponent) {
 }
 __device__ inline float scale_up(int32_t exponent) { return __int_as_float((exponent - 14) << 23); }
 
-// The even and the odd bytes of two rows' pairs {row 0: 0 1, row 1: 0 1}, as f16 pairs of a column.
+// Bytes 0 and 2, and 1 and 3, as bf16 pairs: of the pairs of two keys that a transposed load gives,
+// the even and the odd columns. Bits moved to bf16's exponent and mantissa are the value times
+// 2^-120 (denormals too). NaN comes out as 480: the logits have met it before.
 struct ColumnPairs {
   uint32_t even, odd;
 };
+__device__ inline uint32_t rescale_moved(uint32_t bits) {
+  __nv_bfloat162 moved;
+  memcpy(&moved, &bits, 4);
+  return bits_of(__hmul2(moved, __float2bfloat162_rn(0x1p120f)));
+}
 __device__ inline ColumnPairs e4m3_columns(uint32_t x) {
-  const uint2 y = e4m3x4_to_f16x4(__byte_perm(x, 0, 0x3120));
-  return {y.x, y.y};
+  return {rescale_moved(((x << 4) & 0x07f007f0u) | ((x << 8) & 0x80008000u)),
+          rescale_moved(((x >> 4) & 0x07f007f0u) | (x & 0x80008000u))};
 }
 
 template <class T>

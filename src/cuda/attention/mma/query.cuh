@@ -12,20 +12,39 @@ class QueryRows {
   __device__ QueryRows(const SparseAttnParams& p, const AttnTask& task) : p_(p), task_(task) {
     row_[0] = p.q[0].row(task.t);
     row_[1] = p.q[1].given() ? p.q[1].row(task.t) : nullptr;
+    adjacent_ = adjacent(p.q[0], row_[0]) && (!p.q[1].given() || adjacent(p.q[1], row_[1]));
   }
 
-  // The A operand of one step: columns `at` and `at + next` of row l / 4 of m16 block m, the same 8
-  // rows further, and both rows again `far` columns further.
-  __device__ void load(uint32_t (&a)[4], int32_t m, int32_t at, int32_t next, int32_t far) const {
+  // The A operand of one step: columns `at` and the next one of row l / 4 of m16 block m, the same
+  // 8 rows further, and both rows again `far` columns further.
+  __device__ void load(uint32_t (&a)[4], int32_t m, int32_t at, int32_t far) const {
 #pragma unroll
     for (int32_t i = 0; i < 4; ++i) {
       const int32_t h = m * 16 + threadIdx.x % 32 / 4 + i % 2 * 8;
       const int32_t column = at + i / 2 * far;
-      a[i] = element(h, column) | element(h, column + next) << 16;
+      a[i] = adjacent_ ? pair(h, column) : element(h, column) | element(h, column + 1) << 16;
     }
   }
 
  private:
+  // Whether pairs of elements can be loaded as they lie.
+  __device__ static bool adjacent(const RowTensor& q, const char* row) {
+    return q.stride[1] == 1 && q.stride[0] % 2 == 0 && q.extent[1] % 16 == 0 &&
+           reinterpret_cast<uintptr_t>(row) % 4 == 0;
+  }
+
+  __device__ uint32_t pair(int32_t h, int32_t column) const {
+    const RowTensor& q = p_.q[0];
+    const RowTensor& q2 = p_.q[1];
+    const int32_t first = static_cast<int32_t>(q.extent[1]);
+    const bool second = column >= first;
+    const int32_t in_second = column - first;
+    if (h >= task_.heads || (second && (!q2.given() || in_second >= q2.extent[1]))) return 0;
+    const char* const at = second ? row_[1] + ((task_.head + h) * q2.stride[0] + in_second) * 2
+                                  : row_[0] + ((task_.head + h) * q.stride[0] + column) * 2;
+    return *reinterpret_cast<const uint32_t*>(at);
+  }
+
   // Element (h, column) of the query as it lies; 0 outside. Every lane loads something, so that the
   // loads of all steps are under way together.
   __device__ uint32_t element(int32_t h, int32_t column) const {
@@ -45,6 +64,7 @@ class QueryRows {
   const SparseAttnParams& p_;
   const AttnTask& task_;
   const char* row_[2];
+  bool adjacent_;
 };
 
 // bf16 operands of `kSteps` steps into f16, each row times a power of two that brings its largest

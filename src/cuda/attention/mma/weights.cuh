@@ -55,42 +55,39 @@ class MmaWeights {
     decay_ = &scratch.decay[warp * kHeadsOfWarp];
 #pragma unroll
     for (int32_t i = 0; i < kHeadsOfWarp; ++i) top_[i] = float_order(-CUDART_INF_F), sum_[i] = 0;
-#pragma unroll
-    for (int32_t g = 0; g < kGroups; ++g) exponents_[g] = 15;
   }
 
-  // `scales`: shared address of the 4 scales of this lane's key. Returns what the sums of a group's
-  // columns must be multiplied by because the group's power of two has grown.
-  __device__ float add(int32_t keys, uint32_t scales, int32_t group) {
+  // `scales`: shared address of the 4 scales of this lane's key.
+  __device__ void add(int32_t keys, uint32_t scales) {
     float factors[kGroups];
-    float growth = 1;
     if constexpr (Format::kIsFp8) {
       const float4 x = load_shared4(scales);
       factors[0] = x.x, factors[1] = x.y, factors[2] = x.z, factors[3] = x.w;
-#pragma unroll
-      for (int32_t g = 0; g < kGroups; ++g) {
-        const int32_t now = max(exponents_[g], __reduce_max_sync(~0u, exponent_of(factors[g])));
-        const int32_t grown = now - exponents_[g];
-        if (g == group) growth = grown > 126 ? 0 : __int_as_float((127 - grown) << 23);
-        exponents_[g] = now;
-        factors[g] *= scale_down(now);
-      }
     } else {
       factors[0] = Format::kWeightScale;
     }
+    // The heads step by step together: one after the other they would wait for shared memory and
+    // the reduction 4 times.
     constexpr float kLog2E = 1.44269504088896340736f;
+    float z[kHeadsOfWarp];
 #pragma unroll
     for (int32_t i = 0; i < kHeadsOfWarp; ++i) {
-      float z = from_[i * kLogitPitch];
+      z[i] = from_[i * kLogitPitch];
 #pragma unroll
-      for (int32_t w = 1; w < kWarps; ++w) z += from_[(w * Scratch::kHeads + i) * kLogitPitch];
-      z = lane_ < keys ? z * scale_ : -CUDART_INF_F;
-      const int32_t now = max(top_[i], __reduce_max_sync(~0u, float_order(z)));
-      const float base = finite_top(from_order(now)) * kLog2E;
+      for (int32_t w = 1; w < kWarps; ++w) z[i] += from_[(w * Scratch::kHeads + i) * kLogitPitch];
+      z[i] = lane_ < keys ? z[i] * scale_ : -CUDART_INF_F;
+    }
+    int32_t now[kHeadsOfWarp];
+#pragma unroll
+    for (int32_t i = 0; i < kHeadsOfWarp; ++i) now[i] = __reduce_max_sync(~0u, float_order(z[i]));
+#pragma unroll
+    for (int32_t i = 0; i < kHeadsOfWarp; ++i) {
+      now[i] = max(top_[i], now[i]);
+      const float base = finite_top(from_order(now[i])) * kLog2E;
       const float decay = exp2_approximate(fmaf(from_order(top_[i]), kLog2E, -base));
-      const float weight = exp2_approximate(fmaf(z, kLog2E, -base));
+      const float weight = exp2_approximate(fmaf(z[i], kLog2E, -base));
       sum_[i] = sum_[i] * decay + weight;
-      top_[i] = now;
+      top_[i] = now[i];
       if (lane_ == 0) decay_[i] = decay;
 #pragma unroll
       for (int32_t g = 0; g < kGroups; ++g) {
@@ -98,20 +95,11 @@ class MmaWeights {
             round_to<Element>(weight * factors[g]);
       }
     }
-    return growth;
   }
 
   __device__ float top(int32_t i) const { return from_order(top_[i]); }
   // Of all lanes.
   __device__ float sum(int32_t i) const { return warp_sum(sum_[i]); }
-  // What sums of a group's columns are to be multiplied by at the end.
-  __device__ float undo(int32_t group) const {
-    if constexpr (!Format::kIsFp8) return 1 / Format::kWeightScale;
-    int32_t exponent = exponents_[0];
-#pragma unroll
-    for (int32_t g = 1; g < kGroups; ++g) exponent = g == group ? exponents_[g] : exponent;
-    return scale_up(exponent);
-  }
 
  private:
   const int32_t lane_;
@@ -121,7 +109,6 @@ class MmaWeights {
   float* decay_;
   int32_t top_[kHeadsOfWarp];  // as float_order
   float sum_[kHeadsOfWarp];    // of the lane's keys
-  int32_t exponents_[kGroups];
 };
 
 }  // namespace dsa::cuda

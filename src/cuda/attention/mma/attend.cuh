@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
     if (lane == 0) barrier_arrive(&stages.empty[stage]);
     if (++stage == call.stages) stage = 0, parity ^= 1;
   }
-  consumer.finish(d);
+  consumer.finish(d, reinterpret_cast<float*>(memory));
 }
 
 // Stages that fit when `blocks` blocks share a multiprocessor.
@@ -84,7 +84,8 @@ bool mma_launch(const SparseAttnParams& p, const Run& run, cudaError_t& error) {
     resident = 1;
     call.stages = mma_stages<Format, M>(call, *run.device, resident);
   }
-  if (call.stages < 1) return false;
+  const int32_t sums = 16 * mma_sum_pitch(p.value_dim) * 4;
+  if (call.stages < 1 || call.stages * kTileKeys * call.pitch < sums) return false;
   const int32_t bytes = call.stages * kTileKeys * call.pitch +
                         static_cast<int32_t>(sizeof(MmaScratch<Format, MmaShape<M>::kWarps>));
   const AttnDivision division =

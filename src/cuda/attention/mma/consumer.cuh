@@ -5,10 +5,10 @@
 #pragma once
 
 #include "cuda/attention/finish.cuh"
+#include "cuda/attention/mma/output.cuh"
 #include "cuda/attention/mma/producer.cuh"
 #include "cuda/attention/mma/query.cuh"
 #include "cuda/attention/mma/weights.cuh"
-#include "cuda/element.cuh"
 #include "cuda/mma.cuh"
 
 namespace dsa::cuda {
@@ -26,6 +26,11 @@ struct MmaShape {
   static constexpr int32_t kProducerRegisters = 72;
   static constexpr int32_t kConsumerRegisters = M == 1 ? 184 : 216;
 };
+
+// Floats from one head's sums to the next in shared memory: stores of 8 heads meet no bank twice.
+DSA_HOST_DEVICE constexpr int32_t mma_sum_pitch(int32_t value_dim) {
+  return (value_dim + 31) / 32 * 32 + 8;
+}
 
 template <class Format, int M>
 class MmaConsumer {
@@ -78,7 +83,8 @@ class MmaConsumer {
     add_values(tile + value_offset);
   }
 
-  __device__ void finish(const AttnDivision& d) {
+  // `tiles`: the stages' memory, which is free by now.
+  __device__ void finish(const AttnDivision& d, float* tiles) {
 #pragma unroll
     for (int32_t i = 0; i < kHeadsOfWarp; ++i) {
       const int32_t h = warp_ * kHeadsOfWarp + i;
@@ -95,13 +101,16 @@ class MmaConsumer {
     }
     sync_consumers(Shape::kConsumers);
     if (p_.value_dim == 0) return;
+    const int32_t pitch = mma_sum_pitch(p_.value_dim);
 #pragma unroll
     for (int32_t m = 0; m < M; ++m) {
-#pragma unroll
-      for (int32_t row = 0; row < 2; ++row) {
-        const int32_t h = m * 16 + row * 8 + lane_ / 4;
-        if (h < task_.heads) write_head(d, m, row, h);
+      store_sums(tiles, m, pitch);
+      sync_consumers(Shape::kConsumers);
+#pragma unroll 1
+      for (int32_t row = warp_; row < 16; row += Shape::kWarps) {
+        if (m * 16 + row < task_.heads) write_head(d, m * 16 + row, tiles + row * pitch);
       }
+      sync_consumers(Shape::kConsumers);
     }
   }
 
@@ -128,15 +137,13 @@ class MmaConsumer {
       for (int32_t i = 0; i < Shape::kKeySteps; ++i) {
         if constexpr (Format::kIsFp8) {
           if (i < Shape::kUnits) {  // 4 neighbouring bytes of a key are two pairs of the operand
-            rows.load(query_[m][i], m, (first_unit_ + i) * 16 + lane_ % 4 * 4, 2);
-          } else {
-            // Warps past the fourth have no columns of rope: zeros of past the end.
-            rows.load(query_[m][i], m, 512 + warp_ * 16 + lane_ % 4 * 2, 8);
+            rows.load<true>(query_[m][i], m, (first_unit_ + i) * 16);
+          } else {  // warps past the fourth have no columns of rope: zeros, past the end
+            rows.load<false>(query_[m][i], m, 512 + warp_ * 16);
           }
         } else {
-          const int32_t step =
-              i < steps_ ? first_step_ + i : call_.key_steps;  // zeros: past the end
-          rows.load(query_[m][i], m, step * 16 + lane_ % 4 * 2, 8);
+          const int32_t step = i < steps_ ? first_step_ + i : call_.key_steps;  // zeros as well
+          rows.load<false>(query_[m][i], m, step * 16);
         }
       }
       if constexpr (Format::kIsFp8) query_to_f16<Shape::kUnits>(query_[m], undo_[m]);
@@ -306,67 +313,37 @@ class MmaConsumer {
     return (task_.t * p_.heads + task_.head + h) * d.splits + task_.split;
   }
 
-  __device__ void write_head(const AttnDivision& d, int32_t m, int32_t row, int32_t h) {
-    const float factor = scratch_.ends[h] / Format::kWeightScale;
-    if (d.splits > 1) {
-      write_columns<DSA_F32>(d.partials.out + partial(d, h) * p_.value_dim, 1, m, row,
-                             1 / Format::kWeightScale);
-      return;
-    }
-    const int64_t head = (task_.head + h) * p_.out.stride[0];
-    char* const out = p_.out.row(task_.t) + head * p_.out.bytes;
-    const int64_t stride = p_.out.stride[1];
-    if (p_.out.dtype == DSA_BF16) {
-      write_columns<DSA_BF16>(out, stride, m, row, factor);
-    } else if (p_.out.dtype == DSA_F16) {
-      write_columns<DSA_F16>(out, stride, m, row, factor);
-    } else {
-      write_columns<DSA_F32>(out, stride, m, row, factor);
-    }
-  }
-
-  // This lane's columns of a unit are runs of kRun neighbours, written at once where they can be.
-  template <int32_t dtype>
-  __device__ void write_columns(void* out, int64_t stride, int32_t m, int32_t row, float factor) {
-    constexpr int32_t kRun = Format::kRun;
-    const int32_t first = first_unit_ * 16 + lane_ % 4 * kRun;
-    char* const to = static_cast<char*>(out) + first * stride * element_bytes(dtype);
-    const bool whole = stride == 1 && p_.value_dim % 16 == 0 &&
-                       reinterpret_cast<uintptr_t>(to) % (kRun * element_bytes(dtype)) == 0;
+  // Sums of m16 block m into rows of `pitch` floats; what lies past Dv there is not read.
+  __device__ void store_sums(float* to, int32_t m, int32_t pitch) const {
+    constexpr int32_t kRun = Format::kRun;  // neighbouring columns of a lane in a unit
+    float* const row = to + lane_ / 4 * pitch + first_unit_ * 16 + lane_ % 4 * kRun;
 #pragma unroll
     for (int32_t u = 0; u < Shape::kUnits * 4 / kRun; ++u) {
-      float x[kRun];
+      if (u * 4 * kRun / 16 >= units_) break;
 #pragma unroll
-      for (int32_t i = 0; i < kRun; ++i) {
-        const int32_t tile = kRun == 4 ? u * 2 + i % 2 : u, at = kRun == 4 ? i / 2 : i;
-        // Selected, not indexed: sums_ must stay in registers.
-        x[i] = (row == 0 ? sums_[m][tile][at] : sums_[m][tile][at + 2]) * factor;
-      }
-      const int32_t column = u * 4 * kRun;
-      if (column / 16 >= units_) break;
-      if (whole) {
-        write_run<dtype>(to + column * element_bytes(dtype), x);
-        continue;
-      }
-#pragma unroll
-      for (int32_t i = 0; i < kRun; ++i) {
-        if (first + column + i < p_.value_dim)
-          store_element(to, dtype, (column + i) * stride, x[i]);
+      for (int32_t half = 0; half < 4; half += 2) {
+        float* const at = row + half * 4 * pitch + u * 4 * kRun;
+        if constexpr (kRun == 4) {
+          const auto& even = sums_[m][u * 2];
+          const auto& odd = sums_[m][u * 2 + 1];
+          *reinterpret_cast<float4*>(at) = {even[half], odd[half], even[half + 1], odd[half + 1]};
+        } else {
+          *reinterpret_cast<float2*>(at) = {sums_[m][u][half], sums_[m][u][half + 1]};
+        }
       }
     }
   }
 
-  template <int32_t dtype>
-  __device__ static void write_run(char* to, const float (&x)[Format::kRun]) {
-#pragma unroll
-    for (int32_t i = 0; i < Format::kRun; i += 2) {
-      if constexpr (dtype == DSA_F32) {
-        reinterpret_cast<float2*>(to)[i / 2] = {x[i], x[i + 1]};
-      } else if constexpr (dtype == DSA_F16) {
-        reinterpret_cast<__half2*>(to)[i / 2] = __floats2half2_rn(x[i], x[i + 1]);
-      } else {
-        reinterpret_cast<__nv_bfloat162*>(to)[i / 2] = __floats2bfloat162_rn(x[i], x[i + 1]);
-      }
+  // By all consumers: head h of the block from `sums`.
+  __device__ void write_head(const AttnDivision& d, int32_t h, const float* sums) const {
+    const float factor = scratch_.ends[h] / Format::kWeightScale;
+    if (d.splits > 1) {
+      write_row(reinterpret_cast<char*>(d.partials.out + partial(d, h) * p_.value_dim), DSA_F32, 1,
+                sums, p_.value_dim, factor);
+    } else {
+      const int64_t head = (task_.head + h) * p_.out.stride[0];
+      write_row(p_.out.row(task_.t) + head * p_.out.bytes, p_.out.dtype, p_.out.stride[1], sums,
+                p_.value_dim, factor);
     }
   }
 

@@ -15,34 +15,50 @@ class QueryRows {
     adjacent_ = adjacent(p.q[0], row_[0]) && (!p.q[1].given() || adjacent(p.q[1], row_[1]));
   }
 
-  // The A operand of one step: columns `at` and the next one of row l / 4 of m16 block m, the same
-  // 8 rows further, and both rows again `far` columns further.
-  __device__ void load(uint32_t (&a)[4], int32_t m, int32_t at, int32_t far) const {
+  // The A operand of one step, the 16 columns from `first` on, of m16 block m: of row l / 4, of the
+  // row 8 further, and of both again, the pairs of columns that are this lane's: 4 c .. 4 c + 3
+  // with kFours (c = l % 4), else 2 c, 2 c + 1 and 8 further.
+  template <bool kFours>
+  __device__ void load(uint32_t (&a)[4], int32_t m, int32_t first) const {
+    const int32_t column = first + threadIdx.x % 4 * (kFours ? 4 : 2);
 #pragma unroll
-    for (int32_t i = 0; i < 4; ++i) {
-      const int32_t h = m * 16 + threadIdx.x % 32 / 4 + i % 2 * 8;
-      const int32_t column = at + i / 2 * far;
-      a[i] = adjacent_ ? pair(h, column) : element(h, column) | element(h, column + 1) << 16;
+    for (int32_t row = 0; row < 2; ++row) {
+      const int32_t h = m * 16 + threadIdx.x % 32 / 4 + row * 8;
+      if (adjacent_) {
+        load_adjacent<kFours>(a[row], a[row + 2], h, first, column);
+      } else {
+        a[row] = element(h, column) | element(h, column + 1) << 16;
+        const int32_t second = column + (kFours ? 2 : 8);
+        a[row + 2] = element(h, second) | element(h, second + 1) << 16;
+      }
     }
   }
 
  private:
-  // Whether pairs of elements can be loaded as they lie.
+  // Whether 4 elements can be loaded as they lie, and no step has columns of both pieces.
   __device__ static bool adjacent(const RowTensor& q, const char* row) {
-    return q.stride[1] == 1 && q.stride[0] % 2 == 0 && q.extent[1] % 16 == 0 &&
-           reinterpret_cast<uintptr_t>(row) % 4 == 0;
+    return q.stride[1] == 1 && q.stride[0] % 4 == 0 && q.extent[1] % 16 == 0 &&
+           reinterpret_cast<uintptr_t>(row) % 8 == 0;
   }
 
-  __device__ uint32_t pair(int32_t h, int32_t column) const {
-    const RowTensor& q = p_.q[0];
-    const RowTensor& q2 = p_.q[1];
-    const int32_t first = static_cast<int32_t>(q.extent[1]);
-    const bool second = column >= first;
-    const int32_t in_second = column - first;
-    if (h >= task_.heads || (second && (!q2.given() || in_second >= q2.extent[1]))) return 0;
-    const char* const at = second ? row_[1] + ((task_.head + h) * q2.stride[0] + in_second) * 2
-                                  : row_[0] + ((task_.head + h) * q.stride[0] + column) * 2;
-    return *reinterpret_cast<const uint32_t*>(at);
+  template <bool kFours>
+  __device__ void load_adjacent(uint32_t& low, uint32_t& high, int32_t h, int32_t first,
+                                int32_t column) const {
+    const int32_t width = static_cast<int32_t>(p_.q[0].extent[1]);
+    const int32_t width2 = p_.q[1].given() ? static_cast<int32_t>(p_.q[1].extent[1]) : 0;
+    low = high = 0;
+    if (h >= task_.heads || first >= width + width2) return;
+    const bool second = first >= width;
+    const int64_t stride = second ? p_.q[1].stride[0] : p_.q[0].stride[0];
+    const char* const at = (second ? row_[1] : row_[0]) + (task_.head + h) * stride * 2 +
+                           (column - (second ? width : 0)) * 2;
+    if constexpr (kFours) {
+      const uint2 x = *reinterpret_cast<const uint2*>(at);
+      low = x.x, high = x.y;
+    } else {
+      low = *reinterpret_cast<const uint32_t*>(at);
+      high = *reinterpret_cast<const uint32_t*>(at + 16);
+    }
   }
 
   // Element (h, column) of the query as it lies; 0 outside. Every lane loads something, so that the

@@ -64,11 +64,13 @@ __device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
                                const MmaCall& call, const AttnTask& task, Stages& stages,
                                uint32_t tiles) {
   const int32_t lane = threadIdx.x % 32;
+  // A producer may not be two phases of a stage ahead: a parity would say that both have ended.
+  const int32_t producers = min(kProducerWarps, call.stages);
   const int32_t warp = threadIdx.x / 32 % kProducerWarps;
-  TileWalk walk(p, task.t, task.first, task.last, d.first_slots, warp, kProducerWarps);
-  int32_t stage = warp % call.stages;
-  // The parity of the phase before the one to come: of the first, one that has always ended.
-  int32_t parity = warp / call.stages % 2 == 0;
+  if (warp >= producers) return;
+  TileWalk walk(p, task.t, task.first, task.last, d.first_slots, warp, producers);
+  int32_t stage = warp;
+  int32_t parity = 1;  // of the phase before the first, which has always ended
   for (int32_t keys = 0; keys >= 0;) {
     KeyPlace place;
     int32_t scope;
@@ -85,8 +87,8 @@ __device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
 #endif
       if (lane == 0) barrier_arrive(&stages.full[stage]);
     }
-    stage += kProducerWarps;
-    while (stage >= call.stages) stage -= call.stages, parity ^= 1;
+    stage += producers;
+    if (stage >= call.stages) stage -= call.stages, parity ^= 1;
   }
 }
 

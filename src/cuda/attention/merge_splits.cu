@@ -56,26 +56,27 @@ __global__ void __launch_bounds__(kColumnThreads* kMostRanges)
   __shared__ float factor;
   __shared__ float4 sums[kMostRanges - 1][kColumnThreads];
   const int64_t head_of_call = blockIdx.x;
-  if (threadIdx.x < 32) find_weights(p, d, head_of_call, weights, &factor);
   const int32_t column = threadIdx.x % kColumnThreads * 4, range = threadIdx.x / kColumnThreads;
   const int32_t ranges = blockDim.x / kColumnThreads;
   const float* const partials = d.partials.out + head_of_call * d.splits * p.value_dim;
-  for (int32_t first = 0; first < p.value_dim; first += kColumnThreads * 4) {
+  for (int32_t first = 0; first == 0 || first < p.value_dim; first += kColumnThreads * 4) {
     const int32_t at = first + column;
-    __syncthreads();
     float4 part[kSplitsOfRange];
 #pragma unroll
     for (int32_t i = 0; i < kSplitsOfRange; ++i) {
       const int32_t split = range * kSplitsOfRange + i;
-      // A split without keys wrote no sums.
-      const bool read = split < d.splits && at < p.value_dim && weights[split] != 0;
-      part[i] =
-          read ? load_columns(partials + int64_t{split} * p.value_dim, at, p.value_dim) : float4{};
+      part[i] = split < d.splits && at < p.value_dim
+                    ? load_columns(partials + int64_t{split} * p.value_dim, at, p.value_dim)
+                    : float4{};
     }
+    // Behind those loads, so that both are under way at once.
+    if (first == 0 && threadIdx.x < 32) find_weights(p, d, head_of_call, weights, &factor);
+    __syncthreads();
     float4 sum = {};
 #pragma unroll
     for (int32_t i = 0; i < kSplitsOfRange; ++i) {
       const float weight = weights[range * kSplitsOfRange + i];
+      if (weight == 0) continue;  // whatever the sums are
       sum.x += part[i].x * weight;
       sum.y += part[i].y * weight;
       sum.z += part[i].z * weight;
@@ -83,7 +84,7 @@ __global__ void __launch_bounds__(kColumnThreads* kMostRanges)
     }
     if (range > 0) sums[range - 1][threadIdx.x % kColumnThreads] = sum;
     __syncthreads();
-    if (range > 0) continue;
+    if (range > 0 || at >= p.value_dim) continue;
     for (int32_t r = 1; r < ranges; ++r) {
       const float4 other = sums[r - 1][threadIdx.x];
       sum.x += other.x, sum.y += other.y, sum.z += other.z, sum.w += other.w;

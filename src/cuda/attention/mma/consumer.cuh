@@ -47,10 +47,11 @@ class MmaConsumer {
         scratch_(scratch),
         warp_(warp),
         lane_(lane),
+        pitch_(call.pitch),
         weights_(scratch, warp, lane, p.scale) {
     own_columns();
     load_query();
-    const int32_t pitch = call.pitch;
+    const int32_t pitch = key_pitch();
     const int32_t plain = (lane / 16 * 8 + lane % 8) * pitch + lane / 8 % 2 * 16;
     if constexpr (Format::kIsFp8) {
       key_at_ = lane * pitch + first_unit_ * 16;
@@ -77,7 +78,7 @@ class MmaConsumer {
   __device__ void add(uint32_t tile, int32_t keys, int32_t value_offset) {
     add_logits(tile);
     sync_consumers(Shape::kConsumers);
-    weights_.add(keys, tile + lane_ * call_.pitch + kFp8ScaleOffset);
+    weights_.add(keys, tile + lane_ * key_pitch() + kFp8ScaleOffset);
     sync_consumers(Shape::kConsumers);
     decay_sums();
     add_values(tile + value_offset);
@@ -85,11 +86,10 @@ class MmaConsumer {
 
   // `tiles`: the stages' memory, which is free by now.
   __device__ void finish(const AttnDivision& d, float* tiles) {
-#pragma unroll
-    for (int32_t i = 0; i < kHeadsOfWarp; ++i) {
-      const int32_t h = warp_ * kHeadsOfWarp + i;
-      const float top = weights_.top(i), sum = weights_.sum(i);
-      if (lane_ != 0 || h >= task_.heads) continue;
+    float top, sum;
+    weights_.end(top, sum);
+    const int32_t h = warp_ * kHeadsOfWarp + lane_;
+    if (lane_ < kHeadsOfWarp && h < task_.heads) {
       if (d.splits > 1) {
         d.partials.state[partial(d, h)] = {top, sum};
         scratch_.ends[h] = 1;
@@ -115,6 +115,8 @@ class MmaConsumer {
   }
 
  private:
+  __device__ int32_t key_pitch() const { return Format::kIsFp8 ? kFp8RowBytes : pitch_; }
+
   __device__ void own_columns() {
     const int32_t units = (p_.value_dim + 15) / 16;
     if constexpr (Format::kIsFp8) {  // a warp's columns are of one group of scales
@@ -153,7 +155,7 @@ class MmaConsumer {
   // 16 columns of 16-bit elements of 32 keys, at `columns` in this lane's row.
   __device__ void load_step(uint32_t (&b)[2][4], uint32_t columns) const {
     load_matrices(b[0], columns);
-    load_matrices(b[1], columns + 16 * call_.pitch);
+    load_matrices(b[1], columns + 16 * key_pitch());
   }
 
   template <class T>
@@ -207,7 +209,7 @@ class MmaConsumer {
         float scale;
         asm volatile("ld.shared.f32 %0, [%1];"
                      : "=f"(scale)
-                     : "r"(tile + scale_at_ + (j * 8 + i) * call_.pitch)
+                     : "r"(tile + scale_at_ + (j * 8 + i) * key_pitch())
                      : "memory");
 #pragma unroll
         for (int32_t m = 0; m < M; ++m) {
@@ -279,7 +281,7 @@ class MmaConsumer {
         const int32_t load = i % kLoads, half = i / kLoads;
         const bool own = load * (Format::kIsFp8 ? 2 : 1) < units_;
         load_matrices_transposed(x[i % (kAhead + 1)], values + value_at_ + (own ? load * 32 : 0) +
-                                                          half * 16 * call_.pitch);
+                                                          half * 16 * key_pitch());
       }
       if (i >= kAhead) {
         const int32_t done = i - kAhead;
@@ -352,6 +354,7 @@ class MmaConsumer {
   const AttnTask& task_;
   Scratch& scratch_;
   const int32_t warp_, lane_;
+  const int32_t pitch_;
   MmaWeights<Format, Shape::kWarps> weights_;
   int32_t first_step_ = 0, steps_ = 0;  // of the plain keys' columns
   int32_t first_unit_ = 0, units_ = 0;  // of V's columns

@@ -13,7 +13,8 @@ constexpr int32_t kHeadsOfWarp = 4;
 constexpr int32_t kLogitPitch = kTileKeys + 8;        // floats: stores of 8 rows meet no bank twice
 constexpr int32_t kWeightPitch = kTileKeys * 2 + 16;  // bytes: an odd multiple of 16
 constexpr int32_t kFp8Groups = 4;
-constexpr int32_t kFp8ScaleOffset = 512, kFp8RopeOffset = 528;  // in a row of KV_FP8_656
+// Bytes in a row of KV_FP8_656.
+constexpr int32_t kFp8ScaleOffset = 512, kFp8RopeOffset = 528, kFp8RowBytes = 656;
 
 // Of a block, behind the stages.
 template <class Format, int kWarps>
@@ -97,9 +98,14 @@ class MmaWeights {
     }
   }
 
-  __device__ float top(int32_t i) const { return from_order(top_[i]); }
-  // Of all lanes.
-  __device__ float sum(int32_t i) const { return warp_sum(sum_[i]); }
+  // Largest logit and sum of head `lane`, for the lanes that have one.
+  __device__ void end(float& top, float& sum) const {
+#pragma unroll
+    for (int32_t i = 0; i < kHeadsOfWarp; ++i) {
+      const float all = warp_sum(sum_[i]);
+      if (i == 0 || lane_ == i) top = from_order(top_[i]), sum = all;
+    }
+  }
 
  private:
   const int32_t lane_;

@@ -40,8 +40,7 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
   const MmaCall& call = reinterpret_cast<const MmaArguments*>(copied)->call;
   const int32_t all_stages = arguments.call.stages;
   const int32_t tile_bytes = kTileKeys * arguments.call.pitch;
-  auto& scratch =
-      *reinterpret_cast<MmaScratch<Format, MmaShape<M>::kWarps>*>(memory + all_stages * tile_bytes);
+  auto& scratch = *reinterpret_cast<MmaScratch<Format, M>*>(memory + all_stages * tile_bytes);
   const uint32_t tiles = shared_address(memory);
   if (threadIdx.x == 0) {
     for (int32_t i = 0; i < all_stages; ++i) {
@@ -69,18 +68,8 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
   int32_t lane;
   asm volatile("mov.u32 %0, %%laneid;" : "=r"(lane));
   MmaConsumer<Format, M> consumer(p, call, task, scratch, warp, lane);
-  int32_t stage = 0, parity = 0;
-  for (;;) {
-    barrier_wait(&stages.full[stage], parity);
-    const int32_t keys = stages.keys[stage];
-    if (keys < 0) break;
-    if (keys > 0) {
-      consumer.add(tiles + stage * tile_bytes, keys, call.scope[stages.scope[stage]].value_offset);
-    }
-    __syncwarp();
-    if (lane == 0) barrier_arrive(&stages.empty[stage]);
-    if (++stage == all_stages) stage = 0, parity ^= 1;
-  }
+  TileReader reader(stages, call, tiles, lane);
+  consumer.run(reader);
   consumer.finish(d, reinterpret_cast<float*>(memory));
 }
 
@@ -91,7 +80,7 @@ constexpr int32_t kMmaStatic = sizeof(Stages) + sizeof(MmaArguments) + 128;
 template <class Format, int M>
 int32_t mma_stages(const MmaCall& call, const DeviceInfo& device, int32_t blocks) {
   constexpr int32_t kReserved = 1024;  // of every block, by CUDA
-  const int32_t scratch = sizeof(MmaScratch<Format, MmaShape<M>::kWarps>) + kMmaStatic;
+  const int32_t scratch = sizeof(MmaScratch<Format, M>) + kMmaStatic;
   const int32_t room = (device.shared_bytes + kReserved) / blocks - kReserved - scratch;
   return std::min(kMostStages, room / (kTileKeys * call.pitch));
 }
@@ -112,9 +101,10 @@ bool mma_launch(const SparseAttnParams& p, const Run& run, cudaError_t& error) {
     call.stages = mma_stages<Format, M>(call, *run.device, resident);
   }
   const int32_t sums = 16 * mma_sum_pitch(p.value_dim) * 4;
-  if (call.stages < 1 || call.stages * kTileKeys * call.pitch < sums) return false;
-  const int32_t bytes = call.stages * kTileKeys * call.pitch +
-                        static_cast<int32_t>(sizeof(MmaScratch<Format, MmaShape<M>::kWarps>));
+  if (call.stages < Shape::kLeastStages || call.stages * kTileKeys * call.pitch < sums)
+    return false;
+  const int32_t bytes =
+      call.stages * kTileKeys * call.pitch + static_cast<int32_t>(sizeof(MmaScratch<Format, M>));
   const AttnDivision division =
       attn_divide(p, Shape::kHeads, int64_t{resident} * run.device->multiprocessors);
   error = attn_run(p, run, division, [&](const SparseAttnParams& with, const AttnDivision& d) {

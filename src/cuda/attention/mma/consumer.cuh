@@ -6,8 +6,8 @@
 
 #include "cuda/attention/finish.cuh"
 #include "cuda/attention/mma/output.cuh"
-#include "cuda/attention/mma/producer.cuh"
 #include "cuda/attention/mma/query.cuh"
+#include "cuda/attention/mma/reader.cuh"
 #include "cuda/attention/mma/weights.cuh"
 #include "cuda/mma.cuh"
 
@@ -22,6 +22,11 @@ struct MmaShape {
   static constexpr int32_t kKeySteps = (36 + kWarps - 1) / kWarps;  // most of a warp, of 16 columns
   static constexpr int32_t kUnits = 32 / kWarps;  // most of a warp, of 16 columns of V
   static constexpr int32_t kBlocksOfSm = M == 1 ? 2 : 1;
+  // Exchanges: with two, which need 3 stages, the products of a tile, the softmax of the next and
+  // the logits of the one after run between the same barriers; with one, another block fills the
+  // waits.
+  static constexpr int32_t kExchanges = M == 1 ? 1 : 2;
+  static constexpr int32_t kLeastStages = M == 1 ? 1 : 3;
   // On sm_90: 256 threads of 128, or 384 of 168.
   static constexpr int32_t kProducerRegisters = 72;
   static constexpr int32_t kConsumerRegisters = M == 1 ? 184 : 216;
@@ -32,11 +37,19 @@ DSA_HOST_DEVICE constexpr int32_t mma_sum_pitch(int32_t value_dim) {
   return (value_dim + 31) / 32 * 32 + 8;
 }
 
+// Of a block, behind the stages.
+template <class Format, int M>
+struct MmaScratch {
+  MmaExchange<Format, MmaShape<M>::kWarps> exchange[MmaShape<M>::kExchanges];
+  float ends[MmaShape<M>::kHeads];
+};
+
 template <class Format, int M>
 class MmaConsumer {
   using Shape = MmaShape<M>;
   using Element = typename Format::Element;
-  using Scratch = MmaScratch<Format, Shape::kWarps>;
+  using Exchange = MmaExchange<Format, Shape::kWarps>;
+  using Scratch = MmaScratch<Format, M>;
 
  public:
   __device__ MmaConsumer(const SparseAttnParams& p, const MmaCall& call, const AttnTask& task,
@@ -48,7 +61,7 @@ class MmaConsumer {
         warp_(warp),
         lane_(lane),
         pitch_(call.pitch),
-        weights_(scratch, warp, lane, p.scale) {
+        weights_(scratch.exchange[0], warp, lane, p.scale) {
     own_columns();
     load_query();
     const int32_t pitch = key_pitch();
@@ -62,8 +75,8 @@ class MmaConsumer {
       key_at_ = plain + first_step_ * 32;
       value_at_ = lane % 16 * pitch + lane / 16 * 16 + first_unit_ * 32;
     }
-    logits_to_ = &scratch.logits[warp][lane / 4][lane % 4 * 2];
-    weights_from_ = shared_address(scratch.weights[group_][lane % 16]) + lane / 16 * 16;
+    logits_to_ = &scratch.exchange[0].logits[warp][lane / 4][lane % 4 * 2];
+    weights_from_ = shared_address(scratch.exchange[0].weights[group_][lane % 16]) + lane / 16 * 16;
 #pragma unroll
     for (int32_t m = 0; m < M; ++m) {
 #pragma unroll
@@ -74,14 +87,32 @@ class MmaConsumer {
     }
   }
 
-  // One tile of `keys` keys.
-  __device__ void add(uint32_t tile, int32_t keys, int32_t value_offset) {
-    add_logits(tile);
-    sync_consumers(Shape::kConsumers);
-    weights_.add(keys, tile + lane_ * key_pitch() + kFp8ScaleOffset);
-    sync_consumers(Shape::kConsumers);
-    decay_sums();
-    add_values(tile + value_offset);
+  __device__ void run(TileReader& reader) {
+    if constexpr (Shape::kExchanges == 1) {
+      for (HeldTile tile; reader.take(tile); reader.release(tile)) {
+        add_logits(tile.address, 0);
+        sync_consumers(Shape::kConsumers);
+        add_weights(tile, 0);
+        sync_consumers(Shape::kConsumers);
+        add_values(tile, 0);
+      }
+      return;
+    }
+    HeldTile first = {}, second = {}, third = {};
+    bool has_first = false, has_second = false, more = true;
+    for (int32_t turn = 0;; turn ^= 1) {
+      if (has_first) {
+        add_values(first, turn);
+        reader.release(first);
+      }
+      if (has_second) add_weights(second, turn ^ 1);
+      more = more && reader.take(third);
+      if (more) add_logits(third.address, turn);
+      if (!has_second && !more) return;
+      sync_consumers(Shape::kConsumers);
+      first = second, has_first = has_second;
+      second = third, has_second = more;
+    }
   }
 
   // `tiles`: the stages' memory, which is free by now.
@@ -115,6 +146,10 @@ class MmaConsumer {
   }
 
  private:
+  __device__ void add_weights(const HeldTile& tile, int32_t turn) {
+    weights_.add(tile.keys, tile.address + lane_ * key_pitch() + kFp8ScaleOffset, turn);
+  }
+
   __device__ int32_t key_pitch() const { return Format::kIsFp8 ? kFp8RowBytes : pitch_; }
 
   __device__ void own_columns() {
@@ -221,34 +256,35 @@ class MmaConsumer {
     add_step<__nv_bfloat16>(logits, Shape::kUnits, rope);
   }
 
-  __device__ void add_logits(uint32_t tile) {
+  __device__ void add_logits(uint32_t tile, int32_t turn) {
     float logits[M][4][4] = {};
     if constexpr (Format::kIsFp8) {
       add_fp8_steps(logits, tile);
     } else {
       add_plain_steps(logits, tile);
     }
+    float* const to = logits_to_ + turn * static_cast<int32_t>(sizeof(Exchange) / sizeof(float));
 #pragma unroll
     for (int32_t m = 0; m < M; ++m) {
 #pragma unroll
       for (int32_t j = 0; j < 4; ++j) {
 #pragma unroll
         for (int32_t row = 0; row < 2; ++row) {
-          *reinterpret_cast<float2*>(logits_to_ + (m * 16 + row * 8) * kLogitPitch + j * 8) = {
+          *reinterpret_cast<float2*>(to + (m * 16 + row * 8) * kLogitPitch + j * 8) = {
               logits[m][j][row * 2], logits[m][j][row * 2 + 1]};
         }
       }
     }
   }
 
-  __device__ void decay_sums() {
+  __device__ void decay_sums(int32_t turn) {
     float decay[M][2];
     bool same = true;
 #pragma unroll
     for (int32_t m = 0; m < M; ++m) {
 #pragma unroll
       for (int32_t row = 0; row < 2; ++row) {
-        decay[m][row] = scratch_.decay[m * 16 + row * 8 + lane_ / 4];
+        decay[m][row] = scratch_.exchange[turn].decay[m * 16 + row * 8 + lane_ / 4];
         same = same && decay[m][row] == 1;
       }
     }
@@ -265,11 +301,14 @@ class MmaConsumer {
 
   // Loads ahead of their use, as the logits'. Units past the warp's share read its first again;
   // what they sum is not written.
-  __device__ void add_values(uint32_t values) {
+  __device__ void add_values(const HeldTile& tile, int32_t turn) {
+    decay_sums(turn);
+    const uint32_t values = tile.address + tile.value_offset;
+    const uint32_t weights = weights_from_ + turn * static_cast<uint32_t>(sizeof(Exchange));
     uint32_t a[2][M][4];
 #pragma unroll
     for (int32_t i = 0; i < 2 * M; ++i) {
-      load_matrices(a[i % 2][i / 2], weights_from_ + i / 2 * 16 * kWeightPitch + i % 2 * 32);
+      load_matrices(a[i % 2][i / 2], weights + i / 2 * 16 * kWeightPitch + i % 2 * 32);
     }
     // A load is 16 keys times 32 bytes: 2 units of FP8, 1 of 16 bits.
     constexpr int32_t kLoads = Format::kIsFp8 ? Shape::kUnits / 2 : Shape::kUnits;

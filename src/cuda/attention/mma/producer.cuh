@@ -75,7 +75,7 @@ __device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
     KeyPlace place;
     int32_t scope;
     keys = walk.next(place, scope);
-    barrier_wait(&stages.empty[stage], parity);
+    barrier_wait<100>(&stages.empty[stage], parity);
     if (lane == 0) stages.keys[stage] = keys, stages.scope[stage] = scope;
     if (keys > 0) {
       const ScopeRow& row = call.scope[scope];

@@ -46,19 +46,21 @@ class QueryRows {
                                 int32_t column) const {
     const int32_t width = static_cast<int32_t>(p_.q[0].extent[1]);
     const int32_t width2 = p_.q[1].given() ? static_cast<int32_t>(p_.q[1].extent[1]) : 0;
-    low = high = 0;
-    if (h >= task_.heads || first >= width + width2) return;
+    const bool inside = h < task_.heads && first < width + width2;
     const bool second = first >= width;
     const int64_t stride = second ? p_.q[1].stride[0] : p_.q[0].stride[0];
-    const char* const at = (second ? row_[1] : row_[0]) + (task_.head + h) * stride * 2 +
-                           (column - (second ? width : 0)) * 2;
+    const char* at = (second ? row_[1] : row_[0]) + (task_.head + h) * stride * 2 +
+                     (column - (second ? width : 0)) * 2;
+    if (!inside) at = row_[0];  // read all the same: see element()
+    uint2 x;
     if constexpr (kFours) {
-      const uint2 x = *reinterpret_cast<const uint2*>(at);
-      low = x.x, high = x.y;
+      x = *reinterpret_cast<const uint2*>(at);
     } else {
-      low = *reinterpret_cast<const uint32_t*>(at);
-      high = *reinterpret_cast<const uint32_t*>(at + 16);
+      x.x = *reinterpret_cast<const uint32_t*>(at);
+      x.y = *reinterpret_cast<const uint32_t*>(at + 16);
     }
+    low = inside ? x.x : 0;
+    high = inside ? x.y : 0;
   }
 
   // Element (h, column) of the query as it lies; 0 outside. Every lane loads something, so that the

@@ -16,15 +16,14 @@ constexpr int32_t kFp8Groups = 4;
 // Bytes in a row of KV_FP8_656.
 constexpr int32_t kFp8ScaleOffset = 512, kFp8RopeOffset = 528, kFp8RowBytes = 656;
 
-// Of a block, behind the stages.
+// What the warps of a block tell each other of a tile.
 template <class Format, int kWarps>
-struct MmaScratch {
+struct MmaExchange {
   static constexpr int32_t kHeads = kWarps * kHeadsOfWarp;
   static constexpr int32_t kGroups = Format::kIsFp8 ? kFp8Groups : 1;
   float logits[kWarps][kHeads][kLogitPitch];
   alignas(16) char weights[kGroups][kHeads][kWeightPitch];
   float decay[kHeads];
-  float ends[kHeads];
 };
 
 __device__ inline float4 load_shared4(uint32_t address) {
@@ -45,21 +44,24 @@ __device__ inline float exp2_approximate(float x) {
 template <class Format, int kWarps>
 class MmaWeights {
   using Element = typename Format::Element;
-  using Scratch = MmaScratch<Format, kWarps>;
-  static constexpr int32_t kGroups = Scratch::kGroups;
+  using Exchange = MmaExchange<Format, kWarps>;
+  static constexpr int32_t kGroups = Exchange::kGroups;
 
  public:
-  __device__ MmaWeights(Scratch& scratch, int32_t warp, int32_t lane, float scale)
+  __device__ MmaWeights(Exchange& exchange, int32_t warp, int32_t lane, float scale)
       : lane_(lane), scale_(scale) {
-    from_ = &scratch.logits[0][warp * kHeadsOfWarp][lane];
-    to_ = reinterpret_cast<Element*>(scratch.weights[0][warp * kHeadsOfWarp]) + lane;
-    decay_ = &scratch.decay[warp * kHeadsOfWarp];
+    from_ = &exchange.logits[0][warp * kHeadsOfWarp][lane];
+    to_ = reinterpret_cast<Element*>(exchange.weights[0][warp * kHeadsOfWarp]) + lane;
+    decay_ = &exchange.decay[warp * kHeadsOfWarp];
 #pragma unroll
     for (int32_t i = 0; i < kHeadsOfWarp; ++i) top_[i] = float_order(-CUDART_INF_F), sum_[i] = 0;
   }
 
-  // `scales`: shared address of the 4 scales of this lane's key.
-  __device__ void add(int32_t keys, uint32_t scales) {
+  // `scales`: shared address of the 4 scales of this lane's key; `turn`: which exchange.
+  __device__ void add(int32_t keys, uint32_t scales, int32_t turn) {
+    const float* const from = from_ + turn * static_cast<int32_t>(sizeof(Exchange) / sizeof(float));
+    Element* const to = to_ + turn * static_cast<int32_t>(sizeof(Exchange) / sizeof(Element));
+    float* const decays = decay_ + turn * static_cast<int32_t>(sizeof(Exchange) / sizeof(float));
     float factors[kGroups];
     if constexpr (Format::kIsFp8) {
       const float4 x = load_shared4(scales);
@@ -73,9 +75,9 @@ class MmaWeights {
     float z[kHeadsOfWarp];
 #pragma unroll
     for (int32_t i = 0; i < kHeadsOfWarp; ++i) {
-      z[i] = from_[i * kLogitPitch];
+      z[i] = from[i * kLogitPitch];
 #pragma unroll
-      for (int32_t w = 1; w < kWarps; ++w) z[i] += from_[(w * Scratch::kHeads + i) * kLogitPitch];
+      for (int32_t w = 1; w < kWarps; ++w) z[i] += from[(w * Exchange::kHeads + i) * kLogitPitch];
       z[i] = lane_ < keys ? z[i] * scale_ : -CUDART_INF_F;
     }
     int32_t now[kHeadsOfWarp];
@@ -89,10 +91,10 @@ class MmaWeights {
       const float weight = exp2_approximate(fmaf(z[i], kLog2E, -base));
       sum_[i] = sum_[i] * decay + weight;
       top_[i] = now[i];
-      if (lane_ == 0) decay_[i] = decay;
+      if (lane_ == 0) decays[i] = decay;
 #pragma unroll
       for (int32_t g = 0; g < kGroups; ++g) {
-        to_[(g * Scratch::kHeads + i) * (kWeightPitch / 2)] =
+        to[(g * Exchange::kHeads + i) * (kWeightPitch / 2)] =
             round_to<Element>(weight * factors[g]);
       }
     }

@@ -39,11 +39,12 @@ struct AttnTask {
   int32_t split;
   int64_t first, last;
 
-  DSA_HOST_DEVICE AttnTask(const AttnDivision& d, int64_t block) {
-    split = static_cast<int32_t>(block % d.splits);
-    const int64_t unit = block / d.splits;
-    t = d.first_row + unit / d.units_of_row();
-    const int32_t in_row = static_cast<int32_t>(unit % d.units_of_row());
+  DSA_HOST_DEVICE AttnTask(const AttnDivision& d, uint32_t block) {
+    const uint32_t splits = static_cast<uint32_t>(d.splits);
+    const uint32_t units = static_cast<uint32_t>(d.groups * d.tiles), unit = block / splits;
+    split = static_cast<int32_t>(block % splits);
+    t = d.first_row + unit / units;
+    const int32_t in_row = static_cast<int32_t>(unit % units);
     const int32_t before = in_row % d.tiles * d.tile_heads;
     head = in_row / d.tiles * d.group + before;
     heads = d.group - before < d.tile_heads ? d.group - before : d.tile_heads;

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "cuda/attention/finish.cuh"
 #include "cuda/attention/merge_splits.h"
 #include "cuda/attention/softmax.cuh"
@@ -9,78 +7,107 @@
 namespace dsa::cuda {
 namespace {
 
-constexpr int32_t kColumns = 32;  // threads along Dv
-constexpr int32_t kRanges = 8;    // threads along the splits: one round trip to L2 for 64
-constexpr int32_t kSplitsOfRange = kMostSplits / kRanges;
+constexpr int32_t kColumnThreads = 128;  // along Dv, 4 columns each
+constexpr int32_t kSplitsOfRange = 8;    // loads under way of a thread: one round trip to L2
+constexpr int32_t kMostRanges = kMostSplits / kSplitsOfRange;
 
-// A block merges 32 columns of one (row, head). Splits are summed in order within a range, then the
-// ranges in order.
-__global__ void __launch_bounds__(kColumns* kRanges)
+// Columns [at, at + 4) of a row of partial sums; those past the end are 0.
+__device__ float4 load_columns(const float* row, int32_t at, int32_t columns) {
+  if (columns % 4 == 0) return *reinterpret_cast<const float4*>(row + at);
+  float4 x = {};
+  x.x = row[at];
+  if (at + 1 < columns) x.y = row[at + 1];
+  if (at + 2 < columns) x.z = row[at + 2];
+  if (at + 3 < columns) x.w = row[at + 3];
+  return x;
+}
+
+// Weights of one (row, head)'s splits, and its numbers, by the first warp.
+__device__ void find_weights(const SparseAttnParams& p, const AttnDivision& d, int64_t head_of_call,
+                             float* weights, float* factor) {
+  const int64_t t = head_of_call / p.heads;
+  const int32_t h = static_cast<int32_t>(head_of_call % p.heads);
+  const float2* const states = d.partials.state + head_of_call * d.splits;
+  const float2 none = {-CUDART_INF_F, 0};
+  const int32_t lane = threadIdx.x;
+  const float2 a = lane < d.splits ? states[lane] : none;
+  const float2 b = lane + 32 < d.splits ? states[lane + 32] : none;
+  const float top = warp_max_or_nan(max_or_nan(a.x, b.x));
+  const float base = finite_top(top);
+  weights[lane] = expf(a.x - base);
+  weights[lane + 32] = expf(b.x - base);
+  const float sum = warp_sum(a.y * weights[lane] + b.y * weights[lane + 32]);
+  const SoftmaxEnd end = end_head(p, h, top, sum);
+  if (lane == 0) {
+    *factor = end.factor;
+    write_numbers(p, t, h, top, end.lse);
+  }
+}
+
+// A block merges one (row, head). Splits are summed in order within ranges of 8, a thread each, and
+// then the ranges in order.
+__global__ void __launch_bounds__(kColumnThreads* kMostRanges)
     merge_splits(const __grid_constant__ SparseAttnParams p,
                  const __grid_constant__ AttnDivision d) {
 #if __CUDA_ARCH__ >= 900
   cudaGridDependencySynchronize();
 #endif
   __shared__ float weights[kMostSplits];
-  __shared__ float ends[3];  // top, factor, lse
-  __shared__ float sums[kRanges][kColumns];
-  const int32_t chunks = max(1, (p.value_dim + kColumns - 1) / kColumns);
-  const int64_t head_of_call = blockIdx.x / chunks;
-  const int32_t chunk = static_cast<int32_t>(blockIdx.x % chunks);
-  const int64_t t = head_of_call / p.heads;
-  const int32_t h = static_cast<int32_t>(head_of_call % p.heads);
-  const int64_t first = head_of_call * d.splits;
-
-  if (threadIdx.x < 32) {
-    const float2 none = {-CUDART_INF_F, 0};
-    const int32_t lane = threadIdx.x;
-    const float2 a = lane < d.splits ? d.partials.state[first + lane] : none;
-    const float2 b = lane + 32 < d.splits ? d.partials.state[first + lane + 32] : none;
-    const float top = warp_max_or_nan(max_or_nan(a.x, b.x));
-    const float base = finite_top(top);
-    const float weight_a = expf(a.x - base), weight_b = expf(b.x - base);
-    weights[lane] = weight_a;
-    weights[lane + 32] = weight_b;
-    const float sum = warp_sum(a.y * weight_a + b.y * weight_b);
-    const SoftmaxEnd end = end_head(p, h, top, sum);
-    if (lane == 0) {
-      ends[0] = top, ends[1] = end.factor, ends[2] = end.lse;
-      if (chunk == 0) write_numbers(p, t, h, top, end.lse);
+  __shared__ float factor;
+  __shared__ float4 sums[kMostRanges - 1][kColumnThreads];
+  const int64_t head_of_call = blockIdx.x;
+  const int32_t column = threadIdx.x % kColumnThreads * 4, range = threadIdx.x / kColumnThreads;
+  const int32_t ranges = blockDim.x / kColumnThreads;
+  const float* const partials = d.partials.out + head_of_call * d.splits * p.value_dim;
+  for (int32_t first = 0; first == 0 || first < p.value_dim; first += kColumnThreads * 4) {
+    const int32_t at = first + column;
+    float4 part[kSplitsOfRange];
+#pragma unroll
+    for (int32_t i = 0; i < kSplitsOfRange; ++i) {
+      const int32_t split = range * kSplitsOfRange + i;
+      part[i] = split < d.splits && at < p.value_dim
+                    ? load_columns(partials + int64_t{split} * p.value_dim, at, p.value_dim)
+                    : float4{};
+    }
+    // Behind those loads, so that both are under way at once.
+    if (first == 0 && threadIdx.x < 32) find_weights(p, d, head_of_call, weights, &factor);
+    __syncthreads();
+    float4 sum = {};
+#pragma unroll
+    for (int32_t i = 0; i < kSplitsOfRange; ++i) {
+      const float weight = weights[range * kSplitsOfRange + i];
+      if (weight == 0) continue;  // whatever the sums are
+      sum.x += part[i].x * weight;
+      sum.y += part[i].y * weight;
+      sum.z += part[i].z * weight;
+      sum.w += part[i].w * weight;
+    }
+    if (range > 0) sums[range - 1][threadIdx.x % kColumnThreads] = sum;
+    __syncthreads();
+    if (range > 0 || at >= p.value_dim) continue;
+    for (int32_t r = 1; r < ranges; ++r) {
+      const float4 other = sums[r - 1][threadIdx.x];
+      sum.x += other.x, sum.y += other.y, sum.z += other.z, sum.w += other.w;
+    }
+    const int64_t t = head_of_call / p.heads;
+    char* const out = p.out.row(t) + head_of_call % p.heads * p.out.stride[0] * p.out.bytes;
+    const float columns[4] = {sum.x, sum.y, sum.z, sum.w};
+#pragma unroll
+    for (int32_t i = 0; i < 4; ++i) {
+      if (at + i < p.value_dim) {
+        store_element(out, p.out.dtype, (at + i) * p.out.stride[1], columns[i] * factor);
+      }
     }
   }
-  __syncthreads();
-  if (!p.out.given()) return;
-  const int32_t column = threadIdx.x % kColumns, range = threadIdx.x / kColumns;
-  const int32_t at = chunk * kColumns + column;
-  float part[kSplitsOfRange];
-#pragma unroll
-  for (int32_t i = 0; i < kSplitsOfRange; ++i) {
-    const int32_t split = range * kSplitsOfRange + i;
-    // A split without keys wrote no sums.
-    const bool read = split < d.splits && at < p.value_dim && weights[split] != 0;
-    part[i] = read ? d.partials.out[(first + split) * p.value_dim + at] : 0;
-  }
-  float sum = 0;
-#pragma unroll
-  for (int32_t i = 0; i < kSplitsOfRange; ++i) {
-    sum += part[i] * weights[range * kSplitsOfRange + i];
-  }
-  sums[range][column] = sum;
-  __syncthreads();
-  if (range > 0 || at >= p.value_dim) return;
-  for (int32_t r = 1; r < kRanges; ++r) sum += sums[r][column];
-  store_element(p.out.row(t), p.out.dtype, h * p.out.stride[0] + at * p.out.stride[1],
-                sum * ends[1]);
 }
 
 }  // namespace
 
 cudaError_t attn_merge_splits(const SparseAttnParams& p, const AttnDivision& d, const Run& run) {
-  const int32_t chunks = std::max(1, (p.value_dim + kColumns - 1) / kColumns);
-  const int64_t blocks = p.rows * p.heads * chunks;
+  const int32_t ranges = (d.splits + kSplitsOfRange - 1) / kSplitsOfRange;
   return launch_function(merge_splits,
-                         {.grid = static_cast<uint32_t>(blocks),
-                          .block = kColumns * kRanges,
+                         {.grid = static_cast<uint32_t>(p.rows * p.heads),
+                          .block = static_cast<uint32_t>(kColumnThreads * ranges),
                           .overlap_previous = run.device->compute_capability >= 90},
                          stream_of(run), p, d);
 }

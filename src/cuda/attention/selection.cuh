@@ -7,7 +7,7 @@
 
 namespace dsa::cuda {
 
-constexpr int32_t kTileKeys = 32;  // keys of one step of a softmax: one a lane
+constexpr int32_t kTileKeys = 32;  // slots of one step of a softmax: one a lane
 
 // A row's selection in one scope as numbered slots [0, size): a slot holds a key or nothing.
 class RowSelection {
@@ -79,83 +79,75 @@ __device__ inline uint32_t bit_of_rank(uint32_t mask, int32_t n) {
   return min(__fns(mask, 0, n + 1), 32u);
 }
 
-// Walks a range of one row's slots, both scopes after each other, and packs the keys found into
-// tiles of 32. Used by the lanes of one warp together.
-class KeyWalk {
+// A range of one row's slots, both scopes after each other, in tiles of 32 slots; the keys of a
+// tile that are there come first. Used by the lanes of one warp together, for every step-th tile.
+class TileWalk {
  public:
   // Slots [first, last) of all; those of the second scope follow the first's `capacity`.
-  __device__ KeyWalk(const SparseAttnParams& p, int64_t t, int64_t first, int64_t last,
-                     int64_t capacity)
-      : p_(p), t_(t), last_(last), capacity_(capacity) {
-    open(first < capacity ? 0 : 1, first);
-  }
-
-  // Lane i < n (returned) gets the place of key i of the next tile; 0: there are no more. The keys
-  // of a tile are of one scope.
-  __device__ int32_t next(KeyPlace& mine, int32_t& scope) {
-    for (;;) {
-      const int32_t n = next_in_scope(mine);
-      scope = scope_;
-      if (n > 0) return n;
-      if (scope_ + 1 >= p_.scopes || last_ <= capacity_) return 0;
-      open(1, capacity_);
+  __device__ TileWalk(const SparseAttnParams& p, int64_t t, int64_t first, int64_t last,
+                      int64_t capacity, int32_t first_tile, int32_t step)
+      : p_(p), t_(t), tile_(first_tile), step_(step) {
+    if (p.scopes == 2 && last > capacity) {
+      second_first_ = max(first - capacity, int64_t{0});
+      second_end_ = min(last - capacity, RowSelection(p.scope[1], t).size());
     }
-  }
-
- private:
-  __device__ void open(int32_t scope, int64_t first) {
-    scope_ = scope;
-    selection_ = RowSelection(p_.scope[scope], t_);
-    const int64_t origin = scope == 0 ? 0 : capacity_;
-    at_ = first - origin;
-    end_ = min(last_ - origin, selection_.size());
-    if (scope == 0) end_ = min(end_, capacity_);
+    selection_ = RowSelection(p.scope[0], t);
+    first_ = min(first, capacity);
+    end_ = min(min(last, capacity), selection_.size());
+    tiles_of_first_ = tiles(first_, end_);
+    tiles_ = tiles_of_first_ + tiles(second_first_, second_end_);
     fetch_entry();
   }
 
-  // Of the lane's next slot: asked for a tile ahead, since it comes from memory.
-  __device__ void fetch_entry() {
-    const int64_t slot = at_ + threadIdx.x % 32;
-    if (slot < end_) entry_ = selection_.entry(p_.scope[scope_], slot);
+  // Lane i < n (returned) gets the place of key i of the next tile; n may be 0. -1: no more tiles.
+  __device__ int32_t next(KeyPlace& mine, int32_t& scope) {
+    scope = scope_;
+    if (tile_ >= tiles_) return -1;
+    const int32_t lane = static_cast<int32_t>(threadIdx.x % 32);
+    KeyPlace place = {};
+    const bool found = slot_ < end_ && selection_.find(p_.scope[scope_], t_, slot_, entry_, place);
+    const uint32_t mask = __ballot_sync(~0u, found);
+    const int32_t n = __popc(mask);
+    mine = place;
+    if ((mask & (mask + 1)) != 0) {  // holes
+      const uint32_t from = lane < n ? bit_of_rank(mask, lane) : 0;
+      // Pages and rows are below 2^31.
+      mine.outer = __shfl_sync(~0u, static_cast<int32_t>(place.outer), from);
+      mine.inner = __shfl_sync(~0u, static_cast<int32_t>(place.inner), from);
+    }
+    tile_ += step_;
+    fetch_entry();
+    return n;
   }
 
-  __device__ int32_t next_in_scope(KeyPlace& mine) {
-    const int32_t lane = static_cast<int32_t>(threadIdx.x % 32);
-    int32_t n = 0;
-    int32_t outer = 0, inner = 0;  // pages and rows are below 2^31
-    while (n < kTileKeys && at_ < end_) {
-      KeyPlace place = {};
-      const int64_t slot = at_ + lane;
-      const bool found = slot < end_ && selection_.find(p_.scope[scope_], t_, slot, entry_, place);
-      const uint32_t mask = __ballot_sync(~0u, found);
-      const int32_t all = __popc(mask);
-      const int32_t take = min(all, kTileKeys - n);
-      const bool mine_now = lane >= n && lane < n + take;
-      if (n == 0 && (mask & (mask + 1)) == 0) {  // nothing missing in between
-        if (mine_now)
-          outer = static_cast<int32_t>(place.outer), inner = static_cast<int32_t>(place.inner);
-      } else {
-        const uint32_t from = mine_now ? bit_of_rank(mask, lane - n) : 0;
-        const int32_t o = __shfl_sync(~0u, static_cast<int32_t>(place.outer), from);
-        const int32_t i = __shfl_sync(~0u, static_cast<int32_t>(place.inner), from);
-        if (mine_now) outer = o, inner = i;
-      }
-      at_ += take == all ? kTileKeys : bit_of_rank(mask, take);
-      n += take;
-      fetch_entry();
+ private:
+  __device__ static int64_t tiles(int64_t first, int64_t end) {
+    return max((end - first + kTileKeys - 1) / kTileKeys, int64_t{0});
+  }
+
+  // Of the lane's slot of tile_: asked for a tile ahead, since it comes from memory.
+  __device__ void fetch_entry() {
+    if (scope_ == 0 && tile_ >= tiles_of_first_ && tile_ < tiles_) {
+      scope_ = 1;
+      selection_ = RowSelection(p_.scope[1], t_);
+      first_ = second_first_ - tiles_of_first_ * kTileKeys;
+      end_ = second_end_;
     }
-    mine = {outer, inner};
-    return n;
+    slot_ = first_ + tile_ * kTileKeys + threadIdx.x % 32;
+    if (slot_ < end_) entry_ = selection_.entry(p_.scope[scope_], slot_);
   }
 
   const SparseAttnParams& p_;
   const int64_t t_;
-  const int64_t last_;
-  const int64_t capacity_;  // slots of the first scope
+  int64_t tile_;
+  const int32_t step_;
   int32_t scope_ = 0;
+  int64_t tiles_of_first_, tiles_;  // of the first scope, of both
+  int64_t second_first_ = 0, second_end_ = 0;
+  // Of scope_: its selection, where its slots would begin at tile 0, where they end.
   RowSelection selection_;
-  int64_t at_ = 0;  // in the scope
-  int64_t end_ = 0;
+  int64_t first_, end_;
+  int64_t slot_;
   int32_t entry_ = 0;
 };
 

@@ -180,6 +180,9 @@ struct Running {
 
 __global__ void __launch_bounds__(kThreads, kResident)
     attend(const __grid_constant__ SparseAttnParams p, const __grid_constant__ AttnDivision d) {
+#if __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion();  // the merge may come up, and waits for all of this
+#endif
   extern __shared__ __align__(16) float query[];  // [heads, width]
   __shared__ Tile tile;
   __shared__ float ends[kHeads];
@@ -188,7 +191,7 @@ __global__ void __launch_bounds__(kThreads, kResident)
   const int32_t width =
       static_cast<int32_t>(p.q[0].extent[1] + (p.q[1].given() ? p.q[1].extent[1] : 0));
   load_query(p, task, width, query);
-  KeyWalk walk(p, task.t, task.first, task.last, d.first_slots);
+  TileWalk walk(p, task.t, task.first, task.last, d.first_slots, 0, 1);
   Running running;
   float sums[kColumnsOfThread][kHeads] = {};
   for (;;) {
@@ -201,7 +204,8 @@ __global__ void __launch_bounds__(kThreads, kResident)
       if (lane == 0) tile.keys = keys, tile.scope = scope;
     }
     __syncthreads();
-    if (tile.keys == 0) break;
+    if (tile.keys < 0) break;
+    if (tile.keys == 0) continue;
     const AttnScope& scope = p.scope[tile.scope];
     find_logits(scope, p, task, query, width, tile);
     __syncthreads();

@@ -8,55 +8,79 @@
 
 namespace dsa::cuda {
 
+struct alignas(16) MmaArguments {
+  SparseAttnParams p;
+  AttnDivision d;
+  MmaCall call;
+};
+
+// All of the arguments into shared memory, in one round trip: they are twice the constant cache,
+// and a block that meets them there one line after the other waits 5,000 cycles.
+__device__ inline void copy_arguments(const MmaArguments& from, char* to) {
+  const uint4* line = reinterpret_cast<const uint4*>(&from);
+  asm volatile("" : "+l"(line));  // as memory, not as constants
+  for (uint32_t i = threadIdx.x; i < sizeof(MmaArguments) / 16; i += blockDim.x) {
+    reinterpret_cast<uint4*>(to)[i] = line[i];
+  }
+}
+
 template <class Format, int M>
 __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfSm)
-    mma_attend(const __grid_constant__ SparseAttnParams p, const __grid_constant__ AttnDivision d,
-               const __grid_constant__ MmaCall call) {
+    mma_attend(const __grid_constant__ MmaArguments arguments) {
   using Shape = MmaShape<M>;
+#if __CUDA_ARCH__ >= 900
+  cudaTriggerProgrammaticLaunchCompletion();  // the merge may come up, and waits for all of this
+#endif
   extern __shared__ __align__(128) char memory[];
   __shared__ Stages stages;
-  const int32_t tile_bytes = kTileKeys * call.pitch;
-  auto& scratch = *reinterpret_cast<MmaScratch<Format, M>*>(memory + call.stages * tile_bytes);
+  __shared__ __align__(16) char copied[sizeof(MmaArguments)];
+  copy_arguments(arguments, copied);
+  const SparseAttnParams& p = reinterpret_cast<const MmaArguments*>(copied)->p;
+  const AttnDivision& d = reinterpret_cast<const MmaArguments*>(copied)->d;
+  const MmaCall& call = reinterpret_cast<const MmaArguments*>(copied)->call;
+  const int32_t all_stages = arguments.call.stages;
+  const int32_t tile_bytes = kTileKeys * arguments.call.pitch;
+  auto& scratch = *reinterpret_cast<MmaScratch<Format, M>*>(memory + all_stages * tile_bytes);
   const uint32_t tiles = shared_address(memory);
-  const AttnTask task(d, blockIdx.x);
   if (threadIdx.x == 0) {
-    for (int32_t i = 0; i < call.stages; ++i) {
+    for (int32_t i = 0; i < all_stages; ++i) {
       barrier_init(&stages.full[i], kFullArrivals);
       barrier_init(&stages.empty[i], Shape::kWarps);
     }
     fence_barrier_init();
   }
-  if (call.padded) {  // columns that no key fills meet a query of 0: they must be finite
-    for (int32_t i = threadIdx.x; i < call.stages * kTileKeys; i += blockDim.x) {
-      clear_row(tiles + i * call.pitch, call.pitch);
+  if (arguments.call.padded) {  // columns that no key fills meet a query of 0: they must be finite
+    for (int32_t i = threadIdx.x; i < all_stages * kTileKeys; i += blockDim.x) {
+      clear_row(tiles + i * arguments.call.pitch, arguments.call.pitch);
     }
   }
   __syncthreads();
+  const AttnTask task(d, blockIdx.x);
   if (threadIdx.x >= Shape::kConsumers) {
     give_registers<Shape::kProducerRegisters>();
     produce(p, d, call, task, stages, tiles);
     return;
   }
   take_registers<Shape::kConsumerRegisters>();
-  MmaConsumer<Format, M> consumer(p, call, task, scratch);
-  int32_t stage = 0, parity = 0;
-  for (;;) {
-    barrier_wait(&stages.full[stage], parity);
-    const int32_t keys = stages.keys[stage];
-    if (keys == 0) break;
-    consumer.add(tiles + stage * tile_bytes, keys, call.scope[stages.scope[stage]].value_offset);
-    __syncwarp();
-    if (threadIdx.x % 32 == 0) barrier_arrive(&stages.empty[stage]);
-    if (++stage == call.stages) stage = 0, parity ^= 1;
-  }
-  consumer.finish(d);
+  // Opaque to the compiler, which would otherwise compute what follows from them anew in every
+  // tile.
+  const int32_t warp = __shfl_sync(~0u, threadIdx.x / 32, 0);
+  int32_t lane;
+  asm volatile("mov.u32 %0, %%laneid;" : "=r"(lane));
+  MmaConsumer<Format, M> consumer(p, call, task, scratch, warp, lane);
+  TileReader reader(stages, call, tiles, lane);
+  consumer.run(reader);
+  consumer.finish(d, reinterpret_cast<float*>(memory));
 }
+
+// Shared memory that the kernel declares itself, with what alignment may add.
+constexpr int32_t kMmaStatic = sizeof(Stages) + sizeof(MmaArguments) + 128;
 
 // Stages that fit when `blocks` blocks share a multiprocessor.
 template <class Format, int M>
 int32_t mma_stages(const MmaCall& call, const DeviceInfo& device, int32_t blocks) {
   constexpr int32_t kReserved = 1024;  // of every block, by CUDA
-  const int32_t scratch = sizeof(MmaScratch<Format, M>) + sizeof(Stages) + 128;
+  const int32_t scratch = sizeof(MmaScratch<Format, M>) + kMmaStatic;
   const int32_t room = (device.shared_bytes + kReserved) / blocks - kReserved - scratch;
   return std::min(kMostStages, room / (kTileKeys * call.pitch));
 }
@@ -76,17 +100,18 @@ bool mma_launch(const SparseAttnParams& p, const Run& run, cudaError_t& error) {
     resident = 1;
     call.stages = mma_stages<Format, M>(call, *run.device, resident);
   }
-  if (call.stages < 1) return false;
+  const int32_t sums = 16 * mma_sum_pitch(p.value_dim) * 4;
+  if (call.stages < Shape::kLeastStages || call.stages * kTileKeys * call.pitch < sums)
+    return false;
   const int32_t bytes =
       call.stages * kTileKeys * call.pitch + static_cast<int32_t>(sizeof(MmaScratch<Format, M>));
   const AttnDivision division =
       attn_divide(p, Shape::kHeads, int64_t{resident} * run.device->multiprocessors);
   error = attn_run(p, run, division, [&](const SparseAttnParams& with, const AttnDivision& d) {
-    return launch_function(mma_attend<Format, M>,
-                           {.grid = static_cast<uint32_t>(d.blocks()),
-                            .block = threads,
-                            .shared_bytes = bytes},
-                           stream_of(run), with, d, call);
+    return launch_function(
+        mma_attend<Format, M>,
+        {.grid = static_cast<uint32_t>(d.blocks()), .block = threads, .shared_bytes = bytes},
+        stream_of(run), MmaArguments{with, d, call});
   });
   return true;
 }
@@ -108,7 +133,7 @@ cudaError_t mma_load_format() {
     error = cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
   }
   if (error != cudaSuccess) return error;
-  const int32_t dynamic = bytes - static_cast<int32_t>(sizeof(Stages)) - 128;
+  const int32_t dynamic = bytes - kMmaStatic;
   return load_functions(dynamic, mma_attend<Format, 1>, mma_attend<Format, 2>);
 }
 

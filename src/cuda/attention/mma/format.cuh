@@ -7,6 +7,7 @@
 #include <cuda_fp16.h>
 
 #include "cuda/attention/mma/rows.h"
+#include "cuda/e4m3.cuh"
 #include "cuda/ptx.cuh"
 
 namespace dsa::cuda {
@@ -18,36 +19,6 @@ __device__ inline void load_matrices_transposed(uint32_t (&to)[4], uint32_t row)
                : "memory");
 }
 
-// Four bytes of e4m3 as bf16, exactly: bytes 0 and 2 in `even`, 1 and 3 in `odd`. The bits moved to
-// bf16's exponent and mantissa are the value times 2^-120 (denormals too). bf16, not f16, because P
-// is multiplied by the keys' scales, which may be any f32.
-struct Bf16Pairs {
-  uint32_t even, odd;
-};
-
-__device__ inline __nv_bfloat162 as_bf16x2(uint32_t bits) {
-  return *reinterpret_cast<const __nv_bfloat162*>(&bits);
-}
-__device__ inline uint32_t bits_of(__nv_bfloat162 x) {
-  return *reinterpret_cast<const uint32_t*>(&x);
-}
-
-template <bool kKeepNan>
-__device__ inline uint32_t rescale_moved(uint32_t moved) {
-  const __nv_bfloat162 value = __hmul2(as_bf16x2(moved), __float2bfloat162_rn(0x1p120f));
-  if constexpr (!kKeepNan) return bits_of(value);
-  // NaN (0x7f) comes out as 480. Times 7.3e35 it is past bf16's range and 448 is not: inf * 0.
-  const __nv_bfloat162 test = __hmul2(value, __float2bfloat162_rn(7.3e35f));
-  return bits_of(__hfma2(test, __float2bfloat162_rn(0.0f), value));
-}
-
-template <bool kKeepNan>
-__device__ inline Bf16Pairs e4m3x4_to_bf16(uint32_t x) {
-  const uint32_t even = ((x << 4) & 0x07f007f0u) | ((x << 8) & 0x80008000u);
-  const uint32_t odd = ((x >> 4) & 0x07f007f0u) | (x & 0x80008000u);
-  return {rescale_moved<kKeepNan>(even), rescale_moved<kKeepNan>(odd)};
-}
-
 // 16-bit elements. P is rounded to their type; f16 gets it times 2^15, so that small weights keep
 // their digits.
 template <class T>
@@ -56,22 +27,44 @@ struct PlainFormat {
   static constexpr bool kIsFp8 = false;
   static constexpr float kWeightScale = sizeof(T) == 2 && __is_same(T, __half) ? 32768.0f : 1.0f;
 
-  // Column of V (in its 16) that accumulator i of n-tile `tile` holds.
-  __device__ static int32_t value_column(int32_t tile, int32_t i) {
-    return tile * 8 + threadIdx.x % 4 * 2 + i;
-  }
+  // Neighbouring columns of V that a lane has of a unit: 2 of each n-tile.
+  static constexpr int32_t kRun = 2;
 };
 
+// e4m3 is exact in f16 and in bf16. Logits take f16, which the hardware converts to: q is exact
+// there after a power of two. Values take bf16, since P times the keys' scales may be any f32.
 struct Fp8Format {
   using Element = __nv_bfloat16;
   static constexpr bool kIsFp8 = true;
   static constexpr float kWeightScale = 1.0f;
 
-  // Even columns are in the first n-tile, odd ones in the second.
-  __device__ static int32_t value_column(int32_t tile, int32_t i) {
-    return threadIdx.x % 4 * 4 + i * 2 + tile;
-  }
+  // Even columns are in the first n-tile, odd ones in the second: 4 neighbours.
+  static constexpr int32_t kRun = 4;
 };
+
+// Exponents as f32 holds them, not below 15: powers near them stay in f32's range.
+__device__ inline int32_t exponent_of(float x) { return max(__float_as_int(x) >> 23 & 0xff, 15); }
+// 2^14 over the power of two of that exponent, and its inverse.
+__device__ inline float scale_down(int32_t exponent) {
+  return __int_as_float((268 - exponent) << 23);
+}
+__device__ inline float scale_up(int32_t exponent) { return __int_as_float((exponent - 14) << 23); }
+
+// Bytes 0 and 2, and 1 and 3, as bf16 pairs: of the pairs of two keys that a transposed load gives,
+// the even and the odd columns. Bits moved to bf16's exponent and mantissa are the value times
+// 2^-120 (denormals too). NaN comes out as 480: the logits have met it before.
+struct ColumnPairs {
+  uint32_t even, odd;
+};
+__device__ inline uint32_t rescale_moved(uint32_t bits) {
+  __nv_bfloat162 moved;
+  memcpy(&moved, &bits, 4);
+  return bits_of(__hmul2(moved, __float2bfloat162_rn(0x1p120f)));
+}
+__device__ inline ColumnPairs e4m3_columns(uint32_t x) {
+  return {rescale_moved(((x << 4) & 0x07f007f0u) | ((x << 8) & 0x80008000u)),
+          rescale_moved(((x >> 4) & 0x07f007f0u) | (x & 0x80008000u))};
+}
 
 template <class T>
 __device__ T round_to(float x);

@@ -1,5 +1,5 @@
-// The producer warps: each resolves the row's selection and brings its share of every tile's keys, a
-// stage a tile.
+// The producer warps: each resolves the row's selection and brings its share of every tile's keys,
+// a stage a tile.
 #pragma once
 
 #include "cuda/attention/mma/pipeline.cuh"
@@ -13,7 +13,7 @@ constexpr int32_t kMostStages = 8;
 // In shared memory.
 struct Stages {
   uint64_t full[kMostStages], empty[kMostStages];
-  int32_t keys[kMostStages];  // of the tile; 0: the walk has ended
+  int32_t keys[kMostStages];  // of the tile; -1: the walk has ended
   int32_t scope[kMostStages];
 };
 
@@ -28,14 +28,12 @@ __device__ inline void clear_row(uint32_t row, int32_t bytes) {
 __device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t keys,
                                   int32_t kv_head, uint32_t tile, int32_t pitch, uint64_t* full) {
   const int32_t lane = threadIdx.x % 32;
-  const bool mine = lane % kProducerWarps == threadIdx.x / 32 % kProducerWarps;
-  if (mine && lane >= keys) clear_row(tile + lane * pitch, pitch);
+  if (lane >= keys) clear_row(tile + lane * pitch, pitch);
   __syncwarp();
 #if __CUDA_ARCH__ >= 900
-  const int32_t copies = __popc(__ballot_sync(~0u, mine && lane < keys));
-  if (lane == 0) barrier_arrive_expecting(full, copies * row.bytes);
+  if (lane == 0) barrier_arrive_expecting(full, keys * row.bytes);
   __syncwarp();
-  if (mine && lane < keys) {
+  if (lane < keys) {
     for (int32_t i = 0; i < row.parts; ++i) {
       const RowPart& part = row.part[i];
       copy_bulk(tile + lane * pitch + part.offset, part.tensor.at(place, kv_head), part.bytes,
@@ -66,27 +64,31 @@ __device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
                                const MmaCall& call, const AttnTask& task, Stages& stages,
                                uint32_t tiles) {
   const int32_t lane = threadIdx.x % 32;
-  const bool first = threadIdx.x / 32 % kProducerWarps == 0;
-  KeyWalk walk(p, task.t, task.first, task.last, d.first_slots);
-  int32_t stage = 0, parity = 1;  // the first wait is for a phase before the first: none
-  for (int32_t keys = 1; keys > 0;) {
+  // A producer may not be two phases of a stage ahead: a parity would say that both have ended.
+  const int32_t producers = min(kProducerWarps, call.stages);
+  const int32_t warp = threadIdx.x / 32 % kProducerWarps;
+  if (warp >= producers) return;
+  TileWalk walk(p, task.t, task.first, task.last, d.first_slots, warp, producers);
+  int32_t stage = warp;
+  int32_t parity = 1;  // of the phase before the first, which has always ended
+  for (int32_t keys = 0; keys >= 0;) {
     KeyPlace place;
     int32_t scope;
     keys = walk.next(place, scope);
-    barrier_wait(&stages.empty[stage], parity);
-    if (first && lane == 0) stages.keys[stage] = keys, stages.scope[stage] = scope;
-    const ScopeRow& row = call.scope[scope];
-    const uint32_t tile = tiles + stage * kTileKeys * call.pitch;
+    barrier_wait<100>(&stages.empty[stage], parity);
+    if (lane == 0) stages.keys[stage] = keys, stages.scope[stage] = scope;
     if (keys > 0) {
-      fetch_tile(row, place, keys, task.head / row.heads_of_kv, tile, call.pitch,
-                 &stages.full[stage]);
+      const ScopeRow& row = call.scope[scope];
+      fetch_tile(row, place, keys, task.head / row.heads_of_kv,
+                 tiles + stage * kTileKeys * call.pitch, call.pitch, &stages.full[stage]);
     } else {
 #if __CUDA_ARCH__ < 900
       barrier_arrive_after_copies(&stages.full[stage]);
 #endif
       if (lane == 0) barrier_arrive(&stages.full[stage]);
     }
-    if (++stage == call.stages) stage = 0, parity ^= 1;
+    stage += producers;
+    if (stage >= call.stages) stage -= call.stages, parity ^= 1;
   }
 }
 

@@ -2,8 +2,8 @@
 // is read once.
 #include <algorithm>
 
+#include "cuda/ptx.cuh"
 #include "cuda/topk/gated_row.cuh"
-#include "cuda/topk/overlap.cuh"
 #include "cuda/topk/split.h"
 
 namespace dsa::cuda::topk {

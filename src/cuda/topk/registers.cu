@@ -1,7 +1,7 @@
 // cuda.topk.registers: a block a dense row, kept in its registers.
 #include <algorithm>
 
-#include "cuda/topk/overlap.cuh"
+#include "cuda/ptx.cuh"
 #include "cuda/topk/register_row.cuh"
 #include "cuda/topk/split.h"
 

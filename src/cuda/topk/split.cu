@@ -1,8 +1,8 @@
 // cuda.topk.split: few long dense rows, each by several blocks. One kernel lists what passes the
 // gate in each part, which all blocks of a row find alike; the next selects among the lists. Two
 // kernels that overlap cost less than one cluster: 8 us against 12 to 17 at a row of 16K to 160K.
+#include "cuda/ptx.cuh"
 #include "cuda/topk/gated_row.cuh"
-#include "cuda/topk/overlap.cuh"
 #include "cuda/topk/split.h"
 
 namespace dsa::cuda::topk {

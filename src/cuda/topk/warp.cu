@@ -3,8 +3,8 @@
 // many: first a bound that so many groups of keys reach, then only the keys that reach it.
 #include <algorithm>
 
+#include "cuda/ptx.cuh"
 #include "cuda/topk/dense_row.cuh"
-#include "cuda/topk/overlap.cuh"
 #include "cuda/topk/select_keys.cuh"
 #include "cuda/topk/slab.cuh"
 

@@ -90,8 +90,7 @@ struct OwnBins {
 
 // The bin with the rank-th largest element (rank >= 1, or `total` where there are fewer; no bin
 // when there are none). Needs a barrier after the counting; ends with one. Only the warp that has
-// the bin scans its lanes: a row is selected in few thousand instructions, and this is half of
-// them.
+// the bin scans its lanes: in a block that selects one row, instructions are what time goes by.
 template <int kThreads>
 __device__ Crossing find_crossing(const OwnBins<kThreads>& own, int32_t rank, uint32_t& total,
                                   BlockShared& shared) {

@@ -6,9 +6,9 @@
 
 namespace dsa::cuda::topk {
 
-// The common call in two cache lines: a row is selected in 3 us, and reading all of TopkCall and
-// running the code behind it would be a third of that. Where `plain` is false the code for `full`
-// is called, out of line.
+// The common call in two cache lines: reading all of TopkCall and running the code behind it would
+// be much of the 4 us that a row of 4K takes. Where `plain` is false the code for `full` is called,
+// out of line.
 struct DenseCall {
   bool plain;  // all that is asked is said by the fields up to `full`
   bool emits;  // indices, slots or values

@@ -21,8 +21,8 @@ struct ListHead {
   uint32_t top;   // largest key
 };
 
-// {x, place} to shared memory at `to`, which then moves on, if x is above the gate. Four predicated
-// instructions: branches would take three times as many.
+// {x, place} to shared memory at `to`, which then moves on, if x is above the gate. Predicated:
+// the compiler makes branches of it, which take more.
 __device__ inline void append_if(float x, float gate, int32_t place, uint32_t& to) {
   asm volatile(
       "{ .reg .pred passes;\n"

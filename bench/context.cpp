@@ -41,7 +41,7 @@ void check(dsa_status status) {
   throw std::runtime_error(text);
 }
 
-Context::Context(const ContextSpec& spec) {
+Context::Context(const ContextSpec& spec) : spec_(spec) {
   const Setting kernel("DSA_KERNEL", spec.kernel);
   const Setting isa("DSA_CPU_ISA", spec.isa);
   dsa_ctx_options options = {};
@@ -49,7 +49,7 @@ Context::Context(const ContextSpec& spec) {
   options.num_threads = spec.threads;
   if (spec.cuda) {
     options.device = DSA_DEVICE_CUDA;
-    options.device_id = device_id_ = spec.device_id;
+    options.device_id = spec.device_id;
   }
   dsa_ctx* raw = nullptr;
   check(dsa_ctx_create(&options, &raw));

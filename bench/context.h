@@ -35,13 +35,14 @@ class Context {
  public:
   explicit Context(const ContextSpec& spec);
 
+  const ContextSpec& spec() const { return spec_; }
   dsa_ctx* get() const { return ctx_.get(); }
   const nlohmann::ordered_json& about() const { return about_; }
   int32_t threads() const { return threads_; }
   const std::vector<int>& cores() const { return cores_; }
   const std::string& isa_found() const { return isa_found_; }
   Device* device() const { return device_.get(); }  // NULL: the CPU
-  int32_t device_id() const { return device_id_; }
+  int32_t device_id() const { return spec_.device_id; }
 
   // The kernel that the descriptor gets: "cpu.topk.avx512". Throws as check.
   std::string kernel_for(const void* desc) const;
@@ -51,7 +52,7 @@ class Context {
   struct Deleter {
     void operator()(dsa_ctx* ctx) const { dsa_ctx_destroy(ctx); }
   };
-  int32_t device_id_ = 0;
+  ContextSpec spec_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<dsa_ctx, Deleter> ctx_;
   nlohmann::ordered_json about_;

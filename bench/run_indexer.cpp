@@ -168,10 +168,13 @@ bool scores_are_right(const IndexerCase& c, const Inputs& in, const Array& score
   return true;
 }
 
+// The last part of a kernel's name.
+std::string family_of(const std::string& kernel) { return kernel.substr(kernel.rfind('.') + 1); }
+
 // The first rows against dsa_indexer and dsa_topk, bit for bit. "-" when no kernel of the context
-// does the two steps.
+// does the second step. Scores have the same bits within a family alone.
 std::string agrees_with_two_steps(const Setup& setup, const IndexerCase& c, const Inputs& in,
-                                  const SelectOutputs& out) {
+                                  const SelectOutputs& out, const std::string& family) {
   // Of a batch, whole: the rows of a request are told by their number.
   const int64_t rows = c.batch > 0 ? c.queries : std::min<int64_t>(4, c.queries);
   const Array scores(DSA_F32, {rows, c.keys});
@@ -185,7 +188,10 @@ std::string agrees_with_two_steps(const Setup& setup, const IndexerCase& c, cons
   select.scores = scores.tensor();
   two.put(select);
   try {
-    Call first(setup, score);
+    ContextSpec spec = setup.context.spec();
+    spec.kernel = "*.indexer." + family;
+    const Context same_family(spec);
+    Call first(Setup{same_family, setup.settings, nullptr, setup.device_mode}, score);
     first();
     first.fetch();
     Call second(setup, select);
@@ -282,7 +288,9 @@ Record run(const Setup& setup, const IndexerCase& c) {
   bytes += out.bytes();
   set_timing(record, call.time(), bytes, flop, setup.roofs);
   if (setup.settings.check) call.fetch();
-  record["check"] = setup.settings.check ? agrees_with_two_steps(setup, c, in, out) : "-";
+  record["check"] = setup.settings.check
+                        ? agrees_with_two_steps(setup, c, in, out, family_of(call.kernel()))
+                        : "-";
   return record;
 }
 

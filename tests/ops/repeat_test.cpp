@@ -128,7 +128,10 @@ void expect_hints_harmless(int32_t operation, Draw&& draw) {
       ASSERT_EQ(bytes_of(*c, kernel.ctx.get()), with)
           << kernel.name << " seed " << seed << describe(c->d);
     }
-    EXPECT_GT(hinted, 50) << kernel.name;
+    // A form for a few shapes may meet none of them here.
+    if (kernel.complete()) {
+      EXPECT_GT(hinted, 50) << kernel.name;
+    }
   }
 }
 
@@ -184,6 +187,10 @@ void expect_row_equal(dsa_ctx* ctx, const dsa_sparse_attn_desc& whole, const ora
   one.own(d.lse, 1, t);
   one.own(d.max, 1, t);
   ASSERT_EQ(run(ctx, d), DSA_OK) << context << dsa_last_error();
+  if (on_device(ctx)) {  // few rows are split, and where follows from T
+    ASSERT_EQ(oracle::check_sparse_attn(d, 1.0 / 512), "") << context << "\nrow " << t << " alone";
+    return;
+  }
   ASSERT_TRUE(OneRow::same(whole.out, d.out, 2, t) && OneRow::same(whole.lse, d.lse, 1, t) &&
               OneRow::same(whole.max, d.max, 1, t))
       << context << "\nrow " << t << " alone differs";

@@ -77,7 +77,8 @@ void judge_every_kernel(int32_t operation, uint64_t seeds, Draw&& draw, Judge&& 
     }
     std::printf("[  JUDGED  ] %s: %llu calls, %llu refused\n", kernel.name.c_str(),
                 static_cast<unsigned long long>(ran), static_cast<unsigned long long>(refused));
-    ASSERT_GT(ran, 0u) << kernel.name;
+    // A share of the calls may hold none of the few shapes that a form is for.
+    ASSERT_TRUE(ran > 0 || (!kernel.complete() && std::getenv("DSA_TEST_SHARE"))) << kernel.name;
     scalar = scalar || kernel.family == "scalar" || kernels.size() == 1;
   }
   ASSERT_TRUE(scalar || std::getenv("DSA_TEST_KERNELS")) << "the scalar kernel did not run";

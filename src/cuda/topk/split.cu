@@ -2,6 +2,8 @@
 // gate in each part, which all blocks of a row find alike; the next selects among the lists. At 16
 // rows of 64K to 160K the two take 17 to 22 us (H200, k 2048); clusters of eight blocks, which
 // exchange lists or histograms, took 25 to 33.
+#include "cuda/ptx.cuh"
+#include "cuda/topk/gated_row.cuh"
 #include "cuda/topk/split.h"
 
 namespace dsa::cuda::topk {

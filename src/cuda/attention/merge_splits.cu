@@ -3,6 +3,7 @@
 #include "cuda/attention/softmax.cuh"
 #include "cuda/element.cuh"
 #include "cuda/kernel.h"
+#include "cuda/ptx.cuh"
 
 namespace dsa::cuda {
 namespace {
@@ -49,9 +50,7 @@ __device__ void find_weights(const SparseAttnParams& p, const AttnDivision& d, i
 __global__ void __launch_bounds__(kColumnThreads* kMostRanges)
     merge_splits(const __grid_constant__ SparseAttnParams p,
                  const __grid_constant__ AttnDivision d) {
-#if __CUDA_ARCH__ >= 900
-  cudaGridDependencySynchronize();
-#endif
+  wait_for_previous();
   __shared__ float weights[kMostSplits];
   __shared__ float factor;
   __shared__ float4 sums[kMostRanges - 1][kColumnThreads];

@@ -9,6 +9,7 @@
 #include "cuda/attention/selection.cuh"
 #include "cuda/attention/softmax.cuh"
 #include "cuda/element.cuh"
+#include "cuda/ptx.cuh"
 
 namespace dsa::cuda {
 namespace {
@@ -180,9 +181,7 @@ struct Running {
 
 __global__ void __launch_bounds__(kThreads, kResident)
     attend(const __grid_constant__ SparseAttnParams p, const __grid_constant__ AttnDivision d) {
-#if __CUDA_ARCH__ >= 900
-  cudaTriggerProgrammaticLaunchCompletion();  // the merge may come up, and waits for all of this
-#endif
+  let_next_start();                               // the merge, which waits for all of this
   extern __shared__ __align__(16) float query[];  // [heads, width]
   __shared__ Tile tile;
   __shared__ float ends[kHeads];

@@ -28,9 +28,7 @@ template <class Format, int M>
 __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfSm)
     mma_attend(const __grid_constant__ MmaArguments arguments) {
   using Shape = MmaShape<M>;
-#if __CUDA_ARCH__ >= 900
-  cudaTriggerProgrammaticLaunchCompletion();  // the merge may come up, and waits for all of this
-#endif
+  let_next_start();  // the merge, which waits for all of this
   extern __shared__ __align__(128) char memory[];
   __shared__ Stages stages;
   __shared__ __align__(16) char copied[sizeof(MmaArguments)];

@@ -1,0 +1,103 @@
+"""Puts libdsa into the modules of a model, and takes it out."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+
+from ._attention import attention
+from ._masks import visible_keys
+from ._scores import ScoreMode
+
+NAME = "libdsa"
+
+AttentionInterface.register(NAME, attention)
+AttentionMaskInterface.register(NAME, visible_keys)
+
+
+class _Indexer:
+    """Mixed into an indexer: its own forward, its scores left to libdsa."""
+
+    @torch.compiler.disable
+    def forward(self, *arguments: Any, **keywords: Any) -> Any:
+        with ScoreMode():
+            return super().forward(*arguments, **keywords)
+
+
+class _LatentAttention:
+    """Mixed into MLA attention: latents are not expanded to keys and values of every head. They go
+    to the attention function; into the cache too, where the model caches after expanding."""
+
+    libdsa_latent = True
+
+    def expand_kv(self, latent: torch.Tensor,
+                  rope: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return latent, rope
+
+
+class _MaskedAttention:
+    """Mixed into attention that turns its selection into a mask: the selection goes in its place."""
+
+    def build_attention_mask_from_topk(self, topk_indices: torch.Tensor,
+                                       **_ignored: Any) -> torch.Tensor:
+        return topk_indices
+
+
+@functools.cache
+def _mixed(kind: type, *mixins: type) -> type:
+    """Classes, not methods of the instance, change: so that a copied model is whole."""
+    return type(kind.__name__, (*mixins, kind),
+                {"__module__": kind.__module__, "libdsa_original": kind})
+
+
+def enable(model: PreTrainedModel) -> PreTrainedModel:
+    """Runs indexer, selection and attention of `model` on libdsa; returns the model.
+
+    For models whose attention layers hold an `indexer` and MLA latents (`expand_kv`). A cache must
+    be filled and read in one mode: with libdsa it may hold latents where the model alone keeps keys
+    and values of every head.
+    """
+    layers = [m for m in model.modules() if hasattr(m, "indexer")]
+    if not layers:
+        raise ValueError(f"libdsa.transformers: {type(model).__name__} has no attention with an "
+                         "indexer")
+    for layer in layers:
+        _check(layer)
+    configs = {id(layer.config): layer.config for layer in layers}
+    for layer in layers:
+        if hasattr(layer, "libdsa_original"):
+            continue
+        mixins = [_LatentAttention]
+        if hasattr(layer, "build_attention_mask_from_topk"):
+            mixins.append(_MaskedAttention)
+        layer.__class__ = _mixed(type(layer), *mixins)
+        if layer.indexer is not None:
+            layer.indexer.__class__ = _mixed(type(layer.indexer), _Indexer)
+    previous = getattr(model, "_libdsa_previous", [])
+    for config in configs.values():
+        if config._attn_implementation != NAME:
+            previous.append((config, config._attn_implementation))
+            config._attn_implementation = NAME
+    model._libdsa_previous = previous
+    return model
+
+
+def disable(model: PreTrainedModel) -> PreTrainedModel:
+    """Undoes `enable`; returns the model."""
+    for module in model.modules():
+        original = getattr(module, "libdsa_original", None)
+        if original is not None:
+            module.__class__ = original
+    for config, implementation in model.__dict__.pop("_libdsa_previous", []):
+        config._attn_implementation = implementation
+    return model
+
+
+def _check(layer: torch.nn.Module) -> None:
+    for needed in ("config", "scaling", "kv_b_proj", "expand_kv"):
+        if not hasattr(layer, needed):
+            raise ValueError(f"libdsa.transformers: {type(layer).__name__} has an indexer, but no "
+                             f"'{needed}': only attention with MLA latents is known")

@@ -34,8 +34,8 @@ _MODELS = {
                                                  "mrope_section": [4, 2, 2]}}),
     "glm5_next": ("Glm5NextTextConfig", "Glm5NextForConditionalGeneration",
                   {"qk_rope_head_dim": 0, "index_kpool": 4, "index_topk": 16,
-                   "layer_types": ["indexed_attention", "indexed_attention", "linear_attention",
-                                   "indexed_attention"],
+                   "layer_types": ["full_attention", "full_attention", "linear_attention",
+                                   "full_attention"],
                    "indexer_types": ["full", "shared", "full", "full"], "linear_head_dim": 16,
                    "linear_num_heads": 4}),
 }

@@ -1,0 +1,181 @@
+"""libdsa.transformers against the models' own eager attention. On a GPU too where there is one."""
+
+import copy
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+import libdsa.transformers
+import tiny_transformers as tiny
+from transformers import DynamicCache, StaticCache
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="no CUDA device"))]
+on_each_device = pytest.mark.parametrize("device", DEVICES)
+of_each_model = pytest.mark.parametrize("name", tiny.NAMES)
+VOCABULARY = 96
+
+
+@pytest.fixture(autouse=True)
+def _no_grad():
+    with torch.no_grad():
+        yield
+
+
+@pytest.fixture
+def pair(name, device):
+    """A model with its own attention, and a copy of it on libdsa."""
+    model = tiny.make(name).to(device)
+    return model, libdsa.transformers.enable(copy.deepcopy(model))
+
+
+def tokens(device, *shape, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, VOCABULARY, shape, generator=generator).to(device)
+
+
+def close(found, wanted):
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
+
+
+@on_each_device
+@of_each_model
+def test_logits(pair, device):
+    wanted, ours = pair
+    ids = tokens(device, 2, 70)
+    close(ours(input_ids=ids).logits, wanted(input_ids=ids).logits)
+
+
+@on_each_device
+@of_each_model
+def test_left_padding(pair, device):
+    wanted, ours = pair
+    ids = tokens(device, 3, 40)
+    mask = torch.ones_like(ids)
+    mask[0, :17] = 0
+    mask[2, :3] = 0
+    close(ours(input_ids=ids, attention_mask=mask).logits[mask.bool()],
+          wanted(input_ids=ids, attention_mask=mask).logits[mask.bool()])
+
+
+@on_each_device
+@pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
+@of_each_model
+def test_generate(pair, device, static):
+    """Same greedy text from left-padded prompts, whatever the cache."""
+    wanted, ours = pair
+    ids = tokens(device, 2, 24)
+    mask = torch.ones_like(ids)
+    mask[1, :7] = 0
+    options = dict(input_ids=ids, attention_mask=mask, max_new_tokens=16, do_sample=False,
+                   pad_token_id=0, disable_compile=True)
+    if static:
+        options["cache_implementation"] = "static"
+    assert torch.equal(ours.generate(**options), wanted.generate(**options))
+
+
+@pytest.mark.filterwarnings("ignore:.past_key_values. is deprecated")  # the name of 5.17
+@on_each_device
+@pytest.mark.parametrize("static", [False, True], ids=["dynamic", "static"])
+@of_each_model
+def test_steps_with_a_cache(pair, device, static):
+    """A prompt in two parts, then single tokens: the logits of one call over all of it."""
+    wanted, ours = pair
+    ids = tokens(device, 2, 44)
+    whole = wanted(input_ids=ids).logits
+    text = ours.config.get_text_config()
+    cache = StaticCache(config=text, max_cache_len=64) if static else DynamicCache(config=text)
+    parts = [0, 21, 40, 41, 42, 43, 44]
+    for begin, end in zip(parts, parts[1:]):
+        part = ours(input_ids=ids[:, begin:end], past_key_values=cache, use_cache=True)
+        close(part.logits, whole[:, begin:end])
+
+
+@on_each_device
+@of_each_model
+def test_packed_positions(pair, device):
+    """Two texts in one row, told apart by their positions alone."""
+    if pair[0].config.model_type == "glm5_next":
+        pytest.skip("its indexer knows padding, not packing")
+    wanted, ours = pair
+    ids = tokens(device, 1, 50)
+    positions = torch.cat([torch.arange(18), torch.arange(32)])[None].to(device)
+    if pair[0].config.model_type == "hy_v4_vl":
+        positions = positions.expand(4, 1, -1)  # of text, time, height, width
+    found = ours(input_ids=ids, position_ids=positions, use_cache=False).logits
+    close(found, wanted(input_ids=ids, position_ids=positions, use_cache=False).logits)
+    close(found[:, 18:], ours(input_ids=ids[:, 18:], use_cache=False).logits)
+
+
+@on_each_device
+@pytest.mark.parametrize("name", ["deepseek_v32"])
+def test_mask_with_holes(pair, device):
+    wanted, ours = pair
+    ids = tokens(device, 2, 30)
+    mask = torch.ones_like(ids)
+    mask[0, 10:14] = 0
+    close(ours(input_ids=ids, attention_mask=mask).logits[mask.bool()],
+          wanted(input_ids=ids, attention_mask=mask).logits[mask.bool()])
+
+
+@on_each_device
+@pytest.mark.parametrize("name", ["deepseek_v32", "hy_v4"])
+def test_low_precision(name, device):
+    """In bfloat16 libdsa is no farther from the float32 model than eager attention is."""
+    exact = tiny.make(name).to(device)
+    narrow = copy.deepcopy(exact).to(torch.bfloat16)
+    ids = tokens(device, 2, 70)
+    wanted = exact(input_ids=ids).logits
+    error = (narrow(input_ids=ids).logits.float() - wanted).abs().mean()
+    ours = libdsa.transformers.enable(narrow)(input_ids=ids).logits.float()
+    assert (ours - wanted).abs().mean() < 1.25 * error
+
+
+@on_each_device
+@pytest.mark.parametrize("name", ["glm_moe_dsa"])
+def test_disable(pair, device):
+    wanted, ours = pair
+    ids = tokens(device, 1, 40)
+    libdsa.transformers.enable(ours)  # a second time changes nothing
+    own = libdsa.transformers.disable(ours)
+    assert torch.equal(own(input_ids=ids).logits, wanted(input_ids=ids).logits)
+    assert type(own.model.layers[0].self_attn) is type(wanted.model.layers[0].self_attn)
+
+
+@pytest.mark.parametrize("name", ["deepseek_v32"])
+@pytest.mark.parametrize("device", ["cpu"])
+def test_uses_no_memory_for_scores(pair, device):
+    """No tensor of [S, T] elements or more is made, let alone one per head."""
+    _, ours = pair
+    rows = 1000
+    largest = 0
+
+    class Watch(torch.utils._python_dispatch.TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            nonlocal largest
+            out = func(*args, **(kwargs or {}))
+            if isinstance(out, torch.Tensor):
+                largest = max(largest, out.untyped_storage().nbytes() // out.element_size())
+            return out
+
+    with Watch():
+        ours(input_ids=tokens(device, 1, rows))
+    assert largest < rows * rows
+
+
+def test_refuses_other_models():
+    from transformers import LlamaConfig, LlamaForCausalLM
+    llama = LlamaForCausalLM(LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8,
+                                         num_hidden_layers=1, num_attention_heads=1))
+    with pytest.raises(ValueError, match="LlamaForCausalLM has no attention with an indexer"):
+        libdsa.transformers.enable(llama)
+
+
+def test_has_no_gradient():
+    model = libdsa.transformers.enable(tiny.make("deepseek_v32"))
+    with torch.enable_grad():
+        loss = model(input_ids=tokens("cpu", 1, 20)).logits.sum()
+        with pytest.raises((RuntimeError, NotImplementedError), match="libdsa"):
+            loss.backward()

@@ -48,16 +48,27 @@ def test_logits(pair, device):
     close(ours(input_ids=ids).logits, wanted(input_ids=ids).logits)
 
 
+def needs_finite(logits):
+    if not torch.isfinite(logits).all():
+        pytest.skip("eager attention of this transformers gives NaN for padding (qwen4_exp, 5.17)")
+
+
 @on_each_device
 @of_each_model
 def test_left_padding(pair, device):
+    """The logits of eager attention with the same padding, and of each text alone."""
     wanted, ours = pair
     ids = tokens(device, 3, 40)
     mask = torch.ones_like(ids)
-    mask[0, :17] = 0
-    mask[2, :3] = 0
-    close(ours(input_ids=ids, attention_mask=mask).logits[mask.bool()],
-          wanted(input_ids=ids, attention_mask=mask).logits[mask.bool()])
+    for row, padding in enumerate((17, 0, 3)):
+        mask[row, :padding] = 0
+    found = ours(input_ids=ids, attention_mask=mask).logits
+    for row, padding in enumerate((17, 0, 3)):
+        alone = wanted(input_ids=ids[row:row + 1, padding:]).logits
+        close(found[row:row + 1, padding:], alone)
+    eager = wanted(input_ids=ids, attention_mask=mask).logits[mask.bool()]
+    needs_finite(eager)
+    close(found[mask.bool()], eager)
 
 
 @on_each_device
@@ -69,6 +80,7 @@ def test_generate(pair, device, static):
     ids = tokens(device, 2, 24)
     mask = torch.ones_like(ids)
     mask[1, :7] = 0
+    needs_finite(wanted(input_ids=ids, attention_mask=mask).logits)
     options = dict(input_ids=ids, attention_mask=mask, max_new_tokens=16, do_sample=False,
                    pad_token_id=0, disable_compile=True)
     if static:
@@ -106,7 +118,8 @@ def test_packed_positions(pair, device):
         positions = positions.expand(4, 1, -1)  # of text, time, height, width
     found = ours(input_ids=ids, position_ids=positions, use_cache=False).logits
     close(found, wanted(input_ids=ids, position_ids=positions, use_cache=False).logits)
-    close(found[:, 18:], ours(input_ids=ids[:, 18:], use_cache=False).logits)
+    if "linear_attention" not in (ours.config.get_text_config().layer_types or ()):
+        close(found[:, 18:], ours(input_ids=ids[:, 18:], use_cache=False).logits)
 
 
 @on_each_device
@@ -163,6 +176,42 @@ def test_uses_no_memory_for_scores(pair, device):
     with Watch():
         ours(input_ids=tokens(device, 1, rows))
     assert largest < rows * rows
+
+
+@pytest.mark.parametrize("padding", [None, (0, 5), (3, 0)])
+def test_ranges_say_what_the_mask_says(padding):
+    """Causal, sliding and packed visibility, against transformers' own masks."""
+    from transformers import masking_utils as own
+    from libdsa.transformers._masks import mask_of_ranges, visible_keys
+    packed = torch.tensor([[0] * 4 + [1] * 8] * 2)
+    mask = None
+    if padding:
+        mask = torch.ones(2, 12, dtype=torch.bool)
+        mask[0, :padding[0]] = mask[1, :padding[1]] = False
+    for function in (own.causal_mask_function, own.sliding_window_causal_mask_function(3),
+                     own.and_masks(own.causal_mask_function,
+                                   own.packed_sequence_mask_function(packed))):
+        fields = dict(batch_size=2, q_length=7, kv_length=12, q_offset=5, mask_function=function,
+                      attention_mask=mask)
+        ranges = visible_keys(**fields)
+        assert ranges.shape == (2, 1, 7, 2) and ranges.dtype == torch.int32
+        assert torch.equal(mask_of_ranges(ranges, 12),
+                           own.sdpa_mask(**fields, allow_is_causal_skip=False))
+    mask = torch.ones(2, 12, dtype=torch.bool)
+    mask[0, 4] = False
+    fields = dict(batch_size=2, q_length=7, kv_length=12, q_offset=5, attention_mask=mask)
+    assert torch.equal(visible_keys(**fields), own.sdpa_mask(**fields, allow_is_causal_skip=False))
+
+
+def test_unknown_steps_are_errors():
+    from libdsa.transformers._scores import ScoreMode
+    q, keys = torch.ones(1, 3, 16, 8), torch.ones(1, 5, 8)
+    with ScoreMode():
+        products = torch.matmul(q, keys.transpose(-1, -2).unsqueeze(1))
+        for step in (lambda: products * -1.0, lambda: products.exp(), lambda: products + 1,
+                     lambda: torch.sigmoid(products), lambda: torch.matmul(products, keys)):
+            with pytest.raises(NotImplementedError, match="the model's indexer does"):
+                step()
 
 
 def test_refuses_other_models():

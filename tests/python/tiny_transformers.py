@@ -1,4 +1,4 @@
-"""Tiny random models of every architecture of transformers with an indexer and MLA latents."""
+"""Tiny random models of every architecture of transformers with an indexer like DeepSeek's."""
 
 import importlib
 
@@ -38,6 +38,14 @@ _MODELS = {
                                    "full_attention"],
                    "indexer_types": ["full", "shared", "full", "full"], "linear_head_dim": 16,
                    "linear_num_heads": 4}),
+    "qwen4_exp": ("Qwen4ExpTextConfig", "Qwen4ExpForCausalLM",
+                  {"num_key_value_heads": 2, "head_dim": 32, "indexer_n_heads": 16,
+                   "indexer_kv_heads": 1, "indexer_head_dim": 32, "indexer_budget": 16,
+                   "indexer_compress_ratio": 4, "linear_num_key_heads": 2,
+                   "linear_num_value_heads": 4, "linear_key_head_dim": 16,
+                   "linear_value_head_dim": 16, "shared_expert_intermediate_size": 32,
+                   "num_experts": 4, "hc_count": 2, "hc_lowrank": 8,
+                   "layer_types": ["full_attention", "linear_attention"] * 2}),
 }
 
 

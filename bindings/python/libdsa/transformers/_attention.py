@@ -10,13 +10,14 @@ import libdsa
 import libdsa.torch as ops
 
 from ._masks import rows_of
+from ._pooled import Blocks
 
 # Bytes of a block of latent queries: at 128 heads, latent 512 and bf16 1024 rows.
 _BLOCK = 128 << 20
 
 
 def attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor,
-              value: torch.Tensor, attention_mask: torch.Tensor | None, scaling: float | None = None,
+              value: torch.Tensor, attention_mask: torch.Tensor | Blocks | None, scaling: float | None = None,
               dropout: float = 0.0, indices: torch.Tensor | None = None,
               s_aux: torch.Tensor | None = None, **_ignored: Any) -> tuple[torch.Tensor, None]:
     """query [B, H, S, D]; key [B, Hkv, T, D] and value [B, Hkv, T, Dv], or of a module with latent
@@ -40,8 +41,10 @@ def attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor,
     return out, None
 
 
-def _selection(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None,
+def _selection(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | Blocks | None,
                indices: torch.Tensor | None) -> dict[str, Any]:
+    if isinstance(mask, Blocks):
+        return mask.fields
     if indices is None and mask is not None and mask.ndim == 3:
         indices = mask  # of a model that hands its selection over as a mask
     if indices is not None:

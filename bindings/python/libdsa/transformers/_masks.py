@@ -67,6 +67,12 @@ def _causal(batch: int, rows: int, keys: int, offset: Any, padding: torch.Tensor
     return torch.stack((begin, end), -1).to(torch.int32)[:, None]
 
 
+def mask_of_ranges(ranges: torch.Tensor, keys: int) -> torch.Tensor:
+    """ranges [B, 1, S, 2] -> mask [B, 1, S, keys]"""
+    key = torch.arange(keys, device=ranges.device)
+    return (key >= ranges[..., :1]) & (key < ranges[..., 1:])
+
+
 def rows_of(mask: torch.Tensor | None) -> dict[str, torch.Tensor]:
     """Fields of libdsa for ranges [B, S, 2] or a mask [B, S, T]."""
     if mask is None:

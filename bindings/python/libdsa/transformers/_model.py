@@ -10,6 +10,7 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 
 from ._attention import attention
 from ._masks import visible_keys
+from ._pooled import PooledAttention, PooledIndexer
 from ._scores import ScoreMode
 
 NAME = "libdsa"
@@ -56,26 +57,22 @@ def _mixed(kind: type, *mixins: type) -> type:
 def enable(model: PreTrainedModel) -> PreTrainedModel:
     """Runs indexer, selection and attention of `model` on libdsa; returns the model.
 
-    For models whose attention layers hold an `indexer` and MLA latents (`expand_kv`). A cache must
-    be filled and read in one mode: with libdsa it may hold latents where the model alone keeps keys
-    and values of every head.
+    For models whose attention layers hold an `indexer`, over MLA latents (`expand_kv`) or over
+    pooled keys (`compress_ratio`). A cache must be filled and read in one mode: with libdsa it may
+    hold latents where the model alone keeps keys and values of every head.
     """
     layers = [m for m in model.modules() if hasattr(m, "indexer")]
     if not layers:
         raise ValueError(f"libdsa.transformers: {type(model).__name__} has no attention with an "
                          "indexer")
-    for layer in layers:
-        _check(layer)
+    kinds = [_mixins_of(layer) for layer in layers]
     configs = {id(layer.config): layer.config for layer in layers}
-    for layer in layers:
+    for layer, (of_layer, of_indexer) in zip(layers, kinds):
         if hasattr(layer, "libdsa_original"):
             continue
-        mixins = [_LatentAttention]
-        if hasattr(layer, "build_attention_mask_from_topk"):
-            mixins.append(_MaskedAttention)
-        layer.__class__ = _mixed(type(layer), *mixins)
+        layer.__class__ = _mixed(type(layer), *of_layer)
         if layer.indexer is not None:
-            layer.indexer.__class__ = _mixed(type(layer.indexer), _Indexer)
+            layer.indexer.__class__ = _mixed(type(layer.indexer), of_indexer)
     previous = getattr(model, "_libdsa_previous", [])
     for config in configs.values():
         if config._attn_implementation != NAME:
@@ -96,8 +93,13 @@ def disable(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
-def _check(layer: torch.nn.Module) -> None:
-    for needed in ("config", "scaling", "kv_b_proj", "expand_kv"):
-        if not hasattr(layer, needed):
-            raise ValueError(f"libdsa.transformers: {type(layer).__name__} has an indexer, but no "
-                             f"'{needed}': only attention with MLA latents is known")
+def _mixins_of(layer: torch.nn.Module) -> tuple[list[type], type]:
+    """What goes into an attention layer and its indexer."""
+    if hasattr(layer, "config") and hasattr(layer, "scaling"):
+        if hasattr(layer, "expand_kv") and hasattr(layer, "kv_b_proj"):
+            masked = hasattr(layer, "build_attention_mask_from_topk")
+            return [_LatentAttention] + [_MaskedAttention] * masked, _Indexer
+        if hasattr(layer.indexer, "compress_ratio") and hasattr(layer.indexer, "block_topk"):
+            return [PooledAttention], PooledIndexer
+    raise ValueError(f"libdsa.transformers: the indexer of {type(layer).__name__} is of a kind that "
+                     "is not known: neither over MLA latents nor over pooled keys of QSA")

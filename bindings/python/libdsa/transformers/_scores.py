@@ -69,6 +69,12 @@ class _Deferred:
     def __getattr__(self, name):
         raise _unknown(name)
 
+    def _refuse(self, *_arguments):
+        raise _unknown("arithmetic")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
+    __truediv__ = __rtruediv__ = __pow__ = __neg__ = __matmul__ = __rmatmul__ = __getitem__ = _refuse
+
 
 class _Widened:
     """`narrow.float()` that has not happened: queries and keys go to libdsa as they lie."""

@@ -27,19 +27,37 @@ _Selected = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 _Attended = tuple[torch.Tensor, torch.Tensor]
 
 
+_CODES = {getattr(torch, name): getattr(libdsa, code) for name, code in (
+    ("float32", "F32"), ("float16", "F16"), ("bfloat16", "BF16"), ("float8_e4m3fn", "F8_E4M3FN"),
+    ("uint8", "U8"), ("bool", "U8"), ("int32", "I32"))}
+_DEVICES = {"cpu": libdsa.DEVICE_CPU, "cuda": libdsa.DEVICE_CUDA}
+
+
+def _view(value):
+    """A strided tensor as libdsa.Tensor: a decode step has dozens, and DLPack is ten times slower.
+    Any other as it is, for libdsa to take or refuse."""
+    code, device = _CODES.get(value.dtype), _DEVICES.get(value.device.type)
+    if code is None or device is None or value.layout is not torch.strided:
+        return value.detach()
+    return libdsa.Tensor(value.data_ptr(), value.shape, code, value.stride(), device,
+                         value.device.index or 0, owner=value)
+
+
 def _run(function, q, *arguments, **keywords):
     """Calls an operation of libdsa on q's device, with workspace from PyTorch's allocator: the
     library's own pool cannot be used while a graph is captured."""
-    arguments = [a.detach() if isinstance(a, torch.Tensor) else a for a in arguments]
-    keywords = {name: a.detach() if isinstance(a, torch.Tensor) else a
+    arguments = [_view(a) if isinstance(a, torch.Tensor) else a for a in (q, *arguments)]
+    keywords = {name: _view(a) if isinstance(a, torch.Tensor) else a
                 for name, a in keywords.items()}
     on_gpu = q.device.type == "cuda"
     with torch.cuda.device(q.device) if on_gpu else contextlib.nullcontext():
-        call = libdsa.prepare(function, q.detach(), *arguments, **keywords)
+        if on_gpu:
+            keywords["stream"] = torch.cuda.current_stream().cuda_stream
+        call = libdsa.prepare(function, *arguments, **keywords)
         if on_gpu:
             size = call.workspace_size()
             if size > 0:
-                call.use_workspace(torch.empty(size, dtype=torch.uint8, device=q.device))
+                call.use_workspace(_view(torch.empty(size, dtype=torch.uint8, device=q.device)))
         call()
 
 

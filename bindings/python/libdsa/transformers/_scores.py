@@ -24,6 +24,7 @@ from ._masks import rows_of
 
 _MATMUL = (torch.matmul, torch.Tensor.matmul, torch.Tensor.__matmul__)
 _RELU = (F.relu, torch.relu)
+_WATCHED = {torch.Tensor.float, *_MATMUL, *_RELU}
 
 
 class ScoreMode(TorchFunctionMode):
@@ -31,6 +32,8 @@ class ScoreMode(TorchFunctionMode):
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
+        if func not in _WATCHED and _MINE.isdisjoint(types):
+            return func(*args, **kwargs)
         if func is torch.Tensor.float and args[0].dtype in (torch.bfloat16, torch.float16):
             return _Widened(args[0])
         if func in _MATMUL and len(args) == 2:
@@ -196,3 +199,6 @@ class _Scores(_Deferred):
             hidden_key = mask.logical_not().to(torch.uint8).argmax(-1, keepdim=True)
             indices = torch.where(indices < 0, hidden_key, indices).long()
         return _Largest(values, indices)
+
+
+_MINE = {_Widened, _Products, _Scores}

@@ -134,6 +134,30 @@ def test_mask_with_holes(pair, device):
 
 
 @on_each_device
+@pytest.mark.parametrize("name", ["deepseek_v32"])
+def test_mask_of_ones_own(pair, device):
+    """[B, 1, S, T], as bytes and as numbers to add."""
+    wanted, ours = pair
+    ids = tokens(device, 2, 30)
+    generator = torch.Generator().manual_seed(3)
+    shown = (torch.rand(1, 1, 30, 30, generator=generator) < 0.7).tril() | torch.eye(30).bool()
+    added = torch.where(shown, 0.0, torch.finfo(torch.float32).min).to(device).expand(2, 1, 30, 30)
+    reference = wanted(input_ids=ids, attention_mask=added).logits
+    close(ours(input_ids=ids, attention_mask=added).logits, reference)
+    shown = shown.to(device).expand(2, 1, 30, 30)
+    close(ours(input_ids=ids, attention_mask=shown).logits, reference)
+
+
+@on_each_device
+@pytest.mark.parametrize("name", ["glm_moe_dsa"])
+def test_beams(pair, device):
+    wanted, ours = pair
+    options = dict(input_ids=tokens(device, 2, 20), max_new_tokens=8, num_beams=3, do_sample=False,
+                   pad_token_id=0)
+    assert torch.equal(ours.generate(**options), wanted.generate(**options))
+
+
+@on_each_device
 @pytest.mark.parametrize("name", ["deepseek_v32", "hy_v4"])
 def test_low_precision(name, device):
     """In bfloat16 libdsa is no farther from the float32 model than eager attention is."""

@@ -123,6 +123,17 @@ def test_packed_positions(pair, device):
 
 
 @on_each_device
+@pytest.mark.parametrize("name", [n for n in tiny.NAMES if n in ("deepseek_v32", "dots3_note")])
+def test_blocks_of_queries(pair, name, device, monkeypatch):
+    """Latent queries are made for a part of the rows at a time."""
+    from libdsa.transformers import _attention
+    monkeypatch.setattr(_attention, "_BLOCK", 7 * 2 * 4 * 32 * 4)  # seven rows
+    wanted, ours = pair
+    ids = tokens(device, 2, 40)
+    close(ours(input_ids=ids).logits, wanted(input_ids=ids).logits)
+
+
+@on_each_device
 @pytest.mark.parametrize("name", ["deepseek_v32"])
 def test_mask_with_holes(pair, device):
     wanted, ours = pair
@@ -203,10 +214,12 @@ def test_uses_no_memory_for_scores(pair, device):
 
 
 @pytest.mark.parametrize("padding", [None, (0, 5), (3, 0)])
-def test_ranges_say_what_the_mask_says(padding):
+def test_ranges_say_what_the_mask_says(padding, monkeypatch):
     """Causal, sliding and packed visibility, against transformers' own masks."""
     from transformers import masking_utils as own
+    from libdsa.transformers import _masks
     from libdsa.transformers._masks import mask_of_ranges, visible_keys
+    monkeypatch.setattr(_masks, "_BLOCK", 3 * 2 * 12)  # three rows at a time
     packed = torch.tensor([[0] * 4 + [1] * 8] * 2)
     mask = None
     if padding:

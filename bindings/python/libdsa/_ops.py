@@ -344,7 +344,7 @@ def _register(function: Callable[..., Any], make: Callable[..., Call]) -> None:
     def prepare(arguments: tuple, keywords: dict, allocate: bool) -> Call:
         given = dict(zip(positional, arguments))
         fields = {**defaults, **given, **keywords}
-        # As a call would bind them; signature.bind, which takes 20 times as long, says what is wrong.
+        # As a call binds them. signature.bind takes many times as long; it says what is wrong.
         if (len(arguments) > len(positional) or len(fields) > len(defaults) or
                 not given.keys().isdisjoint(keywords) or
                 any(fields[name] is inspect.Parameter.empty for name in required)):

@@ -17,9 +17,10 @@ _BLOCK = 128 << 20
 
 
 def attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor,
-              value: torch.Tensor, attention_mask: torch.Tensor | Blocks | None, scaling: float | None = None,
-              dropout: float = 0.0, indices: torch.Tensor | None = None,
-              s_aux: torch.Tensor | None = None, **_ignored: Any) -> tuple[torch.Tensor, None]:
+              value: torch.Tensor, attention_mask: torch.Tensor | Blocks | None,
+              scaling: float | None = None, dropout: float = 0.0,
+              indices: torch.Tensor | None = None, s_aux: torch.Tensor | None = None,
+              **_ignored: Any) -> tuple[torch.Tensor, None]:
     """query [B, H, S, D]; key [B, Hkv, T, D] and value [B, Hkv, T, Dv], or of a module with latent
     keys its latents [B, 1, T, L] and their rope part [B, 1, T, R] -> [B, S, H, Dv].
 
@@ -32,7 +33,7 @@ def attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor,
     fields: dict[str, Any] = {"scale": scaling, "key_layout": libdsa.LAYOUT_BATCH}
     if s_aux is not None:
         fields["sink"] = s_aux.float()
-    selected = _selection(query, key, attention_mask, indices)
+    selected = _selection(attention_mask, indices)
     query = query.transpose(1, 2)
     if getattr(module, "libdsa_latent", False):
         return _latent(module, query, key[:, 0], value[:, 0], selected, fields), None
@@ -41,7 +42,7 @@ def attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor,
     return out, None
 
 
-def _selection(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | Blocks | None,
+def _selection(mask: torch.Tensor | Blocks | None,
                indices: torch.Tensor | None) -> dict[str, Any]:
     if isinstance(mask, Blocks):
         return mask.fields
@@ -49,17 +50,15 @@ def _selection(query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | Bloc
         indices = mask  # of a model that hands its selection over as a mask
     if indices is not None:
         return {"indices": indices}
-    rows, keys = query.shape[2], key.shape[2]
     if mask is None:
-        return {"indices": None, "selection": libdsa.SELECTION_ALL, "flags": libdsa.CAUSAL,
-                "offset": keys - rows}
+        raise NotImplementedError("libdsa.transformers: attention has neither indices nor a mask")
     return {"indices": None, "selection": libdsa.SELECTION_ALL, **rows_of(mask[:, 0])}
 
 
 def _latent(module: torch.nn.Module, query: torch.Tensor, latent: torch.Tensor,
             rope: torch.Tensor, selected: dict[str, Any], fields: dict[str, Any]) -> torch.Tensor:
     """MLA in absorbed form: a head's key is W_k latent, so its product with the query is that of
-    W_k^T query with the latent, which is one for all heads; and W_v is applied to what comes out."""
+    W_k^T query with the latent, one for all heads; and W_v is applied to what comes out."""
     batch, rows, heads, _ = query.shape
     width = latent.shape[-1]
     plain = query.shape[-1] - rope.shape[-1]
@@ -72,8 +71,6 @@ def _latent(module: torch.nn.Module, query: torch.Tensor, latent: torch.Tensor,
         pieces = {"q2": part[..., plain:], "kv2": rope} if rope.shape[-1] else {}
         mine = {name: field[:, first:first + step] if _has_rows(name, field) else field
                 for name, field in selected.items()}
-        if "offset" in mine:
-            mine["offset"] += first
         out, _ = ops.sparse_attn(q, latent, value_dim=width, **pieces, **mine, **fields)
         return torch.einsum("bshl,hvl->bshv", out, to_values)
 

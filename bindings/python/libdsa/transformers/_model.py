@@ -40,7 +40,7 @@ class _LatentAttention:
 
 
 class _MaskedAttention:
-    """Mixed into attention that turns its selection into a mask: the selection goes in its place."""
+    """Mixed into attention that turns its selection into a mask: the selection goes instead."""
 
     def build_attention_mask_from_topk(self, topk_indices: torch.Tensor,
                                        **_ignored: Any) -> torch.Tensor:
@@ -101,5 +101,5 @@ def _mixins_of(layer: torch.nn.Module) -> tuple[list[type], type]:
             return [_LatentAttention] + [_MaskedAttention] * masked, _Indexer
         if hasattr(layer.indexer, "compress_ratio") and hasattr(layer.indexer, "block_topk"):
             return [PooledAttention], PooledIndexer
-    raise ValueError(f"libdsa.transformers: the indexer of {type(layer).__name__} is of a kind that "
-                     "is not known: neither over MLA latents nor over pooled keys of QSA")
+    raise ValueError(f"libdsa.transformers: the indexer of {type(layer).__name__} is of a kind "
+                     "that is not known: neither over MLA latents nor over pooled keys of QSA")

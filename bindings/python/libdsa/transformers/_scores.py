@@ -76,7 +76,8 @@ class _Deferred:
         raise _unknown("arithmetic")
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refuse
-    __truediv__ = __rtruediv__ = __pow__ = __neg__ = __matmul__ = __rmatmul__ = __getitem__ = _refuse
+    __truediv__ = __rtruediv__ = __pow__ = __neg__ = __matmul__ = __rmatmul__ = _refuse
+    __getitem__ = _refuse
 
 
 class _Widened:

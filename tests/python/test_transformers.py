@@ -251,6 +251,27 @@ def test_unknown_steps_are_errors():
                 step()
 
 
+@pytest.mark.parametrize("name", ["deepseek_v32", "qwen4_exp"])
+@pytest.mark.parametrize("device", ["cpu"])
+def test_models_with_hooks(pair, device):
+    """accelerate's hooks (device_map) put a function before forward that calls what it was."""
+    wanted, _ = pair
+    hooked = copy.deepcopy(wanted)
+    calls = 0
+    for module in hooked.modules():
+        def forward(*arguments, module=module, **keywords):
+            nonlocal calls
+            calls += 1
+            return module._old_forward(*arguments, **keywords)
+        module._old_forward = module.forward
+        module.forward = forward
+    ids = tokens(device, 1, 40)
+    close(libdsa.transformers.enable(hooked)(input_ids=ids).logits, wanted(input_ids=ids).logits)
+    assert calls
+    libdsa.transformers.disable(hooked)
+    assert torch.equal(hooked(input_ids=ids).logits, wanted(input_ids=ids).logits)
+
+
 def test_refuses_other_models():
     from transformers import LlamaConfig, LlamaForCausalLM
     llama = LlamaForCausalLM(LlamaConfig(vocab_size=8, hidden_size=8, intermediate_size=8,

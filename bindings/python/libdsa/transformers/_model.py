@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from typing import Any
 
 import torch
@@ -54,6 +55,12 @@ def _mixed(kind: type, *mixins: type) -> type:
                 {"__module__": kind.__module__, "libdsa_original": kind})
 
 
+def _become(module: torch.nn.Module, kind: type) -> None:
+    module.__class__ = kind
+    if "_old_forward" in module.__dict__:  # accelerate's hooks (device_map) keep the bound method
+        module._old_forward = types.MethodType(kind.forward, module)
+
+
 def enable(model: PreTrainedModel) -> PreTrainedModel:
     """Runs indexer, selection and attention of `model` on libdsa; returns the model.
 
@@ -70,9 +77,9 @@ def enable(model: PreTrainedModel) -> PreTrainedModel:
     for layer, (of_layer, of_indexer) in zip(layers, kinds):
         if hasattr(layer, "libdsa_original"):
             continue
-        layer.__class__ = _mixed(type(layer), *of_layer)
+        _become(layer, _mixed(type(layer), *of_layer))
         if layer.indexer is not None:
-            layer.indexer.__class__ = _mixed(type(layer.indexer), of_indexer)
+            _become(layer.indexer, _mixed(type(layer.indexer), of_indexer))
     previous = getattr(model, "_libdsa_previous", [])
     for config in configs.values():
         if config._attn_implementation != NAME:
@@ -87,7 +94,7 @@ def disable(model: PreTrainedModel) -> PreTrainedModel:
     for module in model.modules():
         original = getattr(module, "libdsa_original", None)
         if original is not None:
-            module.__class__ = original
+            _become(module, original)
     for config, implementation in model.__dict__.pop("_libdsa_previous", []):
         config._attn_implementation = implementation
     return model

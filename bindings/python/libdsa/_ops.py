@@ -336,11 +336,19 @@ def forward(select: Call, attend: Call, *, flags: int = 0, route: int = _abi.ROU
 
 def _register(function: Callable[..., Any], make: Callable[..., Call]) -> None:
     signature = inspect.signature(function)
+    parameters = signature.parameters.values()
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    defaults = {p.name: p.default for p in parameters}
+    required = [p.name for p in parameters if p.default is p.empty]
 
     def prepare(arguments: tuple, keywords: dict, allocate: bool) -> Call:
-        bound = signature.bind(*arguments, **keywords)
-        bound.apply_defaults()
-        fields = dict(bound.arguments)
+        given = dict(zip(positional, arguments))
+        fields = {**defaults, **given, **keywords}
+        # As a call binds them. signature.bind takes many times as long; it says what is wrong.
+        if (len(arguments) > len(positional) or len(fields) > len(defaults) or
+                not given.keys().isdisjoint(keywords) or
+                any(fields[name] is inspect.Parameter.empty for name in required)):
+            signature.bind(*arguments, **keywords)
         return make(fields) if make is _forward_call else make(fields, allocate)
 
     PREPARE[function] = prepare

@@ -27,19 +27,37 @@ _Selected = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 _Attended = tuple[torch.Tensor, torch.Tensor]
 
 
+_CODES = {getattr(torch, name): getattr(libdsa, code) for name, code in (
+    ("float32", "F32"), ("float16", "F16"), ("bfloat16", "BF16"), ("float8_e4m3fn", "F8_E4M3FN"),
+    ("uint8", "U8"), ("bool", "U8"), ("int32", "I32"))}
+_DEVICES = {"cpu": libdsa.DEVICE_CPU, "cuda": libdsa.DEVICE_CUDA}
+
+
+def _view(value):
+    """A strided tensor as libdsa.Tensor: a decode step has dozens, and DLPack is ten times slower.
+    Any other as it is, for libdsa to take or refuse."""
+    code, device = _CODES.get(value.dtype), _DEVICES.get(value.device.type)
+    if code is None or device is None or value.layout is not torch.strided:
+        return value.detach()
+    return libdsa.Tensor(value.data_ptr(), value.shape, code, value.stride(), device,
+                         value.device.index or 0, owner=value)
+
+
 def _run(function, q, *arguments, **keywords):
     """Calls an operation of libdsa on q's device, with workspace from PyTorch's allocator: the
     library's own pool cannot be used while a graph is captured."""
-    arguments = [a.detach() if isinstance(a, torch.Tensor) else a for a in arguments]
-    keywords = {name: a.detach() if isinstance(a, torch.Tensor) else a
+    arguments = [_view(a) if isinstance(a, torch.Tensor) else a for a in (q, *arguments)]
+    keywords = {name: _view(a) if isinstance(a, torch.Tensor) else a
                 for name, a in keywords.items()}
     on_gpu = q.device.type == "cuda"
     with torch.cuda.device(q.device) if on_gpu else contextlib.nullcontext():
-        call = libdsa.prepare(function, q.detach(), *arguments, **keywords)
+        if on_gpu:
+            keywords["stream"] = torch.cuda.current_stream().cuda_stream
+        call = libdsa.prepare(function, *arguments, **keywords)
         if on_gpu:
             size = call.workspace_size()
             if size > 0:
-                call.use_workspace(torch.empty(size, dtype=torch.uint8, device=q.device))
+                call.use_workspace(_view(torch.empty(size, dtype=torch.uint8, device=q.device)))
         call()
 
 
@@ -137,16 +155,17 @@ def sparse_attn(q: torch.Tensor, kv: torch.Tensor, indices: _Optional, scale: fl
                 row_request: _Optional = None, selection: int = 0, flags: int = 0,
                 offset: int = 0, next_n: int = 0, ratio: int = 0, key_layout: int = 0,
                 key_format: int = 0, page_size: int = 0, slot_page_size: int = 0,
-                slot_page_stride: int = 0, index_block: int = 0) -> _Attended:
-    """q [T, H, D], kv [S, D], indices [T, k] (None: selection=SELECTION_ALL) -> out [T, H, Dv] of
-    q's dtype (FP8: bfloat16), lse [T, H] f32"""
+                slot_page_stride: int = 0, index_block: int = 0, q2: _Optional = None,
+                kv2: _Optional = None, mask: _Optional = None) -> _Attended:
+    """q [T, H, D], kv [S, D], indices [T, k] (None: selection=SELECTION_ALL), a second piece
+    q2 [T, H, D2], kv2 [S, D2] -> out [T, H, Dv] of q's dtype (FP8: bfloat16), lse [T, H] f32"""
     out = _empty_attention(q, value_dim)
     _run(libdsa.sparse_attn, q, kv, indices, scale=scale, v=v, counts=counts, sink=sink,
          kv_scale=kv_scale, block_table=block_table, row_begin=row_begin, row_end=row_end,
          seq_lens=seq_lens, row_request=row_request, selection=selection, flags=flags,
          offset=offset, next_n=next_n, ratio=ratio, key_layout=key_layout, key_format=key_format,
          page_size=page_size, slot_page_size=slot_page_size, slot_page_stride=slot_page_stride,
-         index_block=index_block, out=out[0], lse=out[1])
+         index_block=index_block, q2=q2, kv2=kv2, mask=mask, out=out[0], lse=out[1])
     return out
 
 

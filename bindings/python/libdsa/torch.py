@@ -30,17 +30,15 @@ _Attended = tuple[torch.Tensor, torch.Tensor]
 _CODES = {getattr(torch, name): getattr(libdsa, code) for name, code in (
     ("float32", "F32"), ("float16", "F16"), ("bfloat16", "BF16"), ("float8_e4m3fn", "F8_E4M3FN"),
     ("uint8", "U8"), ("bool", "U8"), ("int32", "I32"))}
-_DEVICES = {"cpu": libdsa.DEVICE_CPU, "cuda": libdsa.DEVICE_CUDA}
 
 
 def _view(value):
-    """A strided tensor as libdsa.Tensor: a decode step has dozens, and DLPack is ten times slower.
-    Any other as it is, for libdsa to take or refuse."""
-    code, device = _CODES.get(value.dtype), _DEVICES.get(value.device.type)
-    if code is None or device is None or value.layout is not torch.strided:
+    """A strided CPU tensor as libdsa.Tensor: a decode step has dozens, and DLPack is ten times
+    slower. Any other as it is, for libdsa to take, with its stream, or to refuse."""
+    code = _CODES.get(value.dtype)
+    if value.device.type != "cpu" or code is None or value.layout is not torch.strided:
         return value.detach()
-    return libdsa.Tensor(value.data_ptr(), value.shape, code, value.stride(), device,
-                         value.device.index or 0, owner=value)
+    return libdsa.Tensor(value.data_ptr(), value.shape, code, value.stride(), owner=value)
 
 
 def _run(function, q, *arguments, **keywords):
@@ -51,13 +49,11 @@ def _run(function, q, *arguments, **keywords):
                 for name, a in keywords.items()}
     on_gpu = q.device.type == "cuda"
     with torch.cuda.device(q.device) if on_gpu else contextlib.nullcontext():
-        if on_gpu:
-            keywords["stream"] = torch.cuda.current_stream().cuda_stream
         call = libdsa.prepare(function, *arguments, **keywords)
         if on_gpu:
             size = call.workspace_size()
             if size > 0:
-                call.use_workspace(_view(torch.empty(size, dtype=torch.uint8, device=q.device)))
+                call.use_workspace(torch.empty(size, dtype=torch.uint8, device=q.device))
         call()
 
 

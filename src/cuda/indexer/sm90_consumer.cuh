@@ -229,7 +229,7 @@ class Consumer {
     const int64_t tiles = shared_.share.count;
     for (int64_t n = own / 2; n < tiles; n += T::kPairs) {
       typename T::Stage& stage = shared_.stage[place.i];
-      barrier_wait(&shared_.keys_full[place.i], place.parity);
+      barrier_spin(&shared_.keys_full[place.i], place.parity);
       const bool new_queries = stage.group != group;
       if (new_queries) {
         take_queries(stage.group, group);
@@ -237,7 +237,7 @@ class Consumer {
         targets.take(query(group), lane());
       }
       // The copy engine's writes need no fence; those of threads do: queries, and keys of rows.
-      if (new_queries || !s_.boxes) fence_tensor_reads();
+      if (new_queries || !s_.boxes) fence_async_proxy();
 
       float products[T::kColumns / 2];
       wgmma_fence();
@@ -278,7 +278,7 @@ class Consumer {
         barrier_arrive(&shared_.queries_empty[group % T::kQueryStages]);
       }
       ++group;
-      barrier_wait(&shared_.queries_full[group % T::kQueryStages], group / T::kQueryStages & 1);
+      barrier_spin(&shared_.queries_full[group % T::kQueryStages], group / T::kQueryStages & 1);
     }
   }
 

@@ -34,7 +34,7 @@ __device__ void clear_operands(typename T::Shared& shared, const IndexerParams& 
   };
   clear(shared.queries, sizeof shared.queries);
   clear(shared.keys, sizeof shared.keys);
-  fence_tensor_reads();
+  fence_async_proxy();
 }
 
 // One scale for all keys.

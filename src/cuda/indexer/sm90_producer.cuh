@@ -77,13 +77,13 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
         if ((turn ^= 1) == warp) continue;
         typename T::Stage& stage = shared.stage[place.i];
         uint64_t* full = &shared.keys_full[place.i];
-        barrier_wait(&shared.keys_empty[place.i], place.parity ^ 1);
+        barrier_spin(&shared.keys_empty[place.i], place.parity ^ 1);
         if (lane == 0) {
           const uint32_t in_tile = in_cache & ((1u << boxes) - 1);
           stage.in_cache[0] = in_tile;
           stage.first_key = (tile + i) * kTileKeys;
           stage.group = group;
-          barrier_arrive_expect(full, __popc(in_tile) * box_bytes);
+          barrier_arrive_expecting(full, __popc(in_tile) * box_bytes);
         }
         if (!found || own_tile != i) continue;
         const uint32_t to = shared_address(shared.keys[place.i]) + own_row * kPanelRowBytes;
@@ -96,7 +96,7 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
         const uint32_t to_scale = shared_address(&stage.scale[own_row]);
         if (s.box_scales == BoxScales::kMap) copy_box(to_scale, &s.scale_map, y, z, 0, full);
         if (s.box_scales == BoxScales::kRun) {
-          copy_bytes(to_scale, s.call.p.keys.scale.at(box), box_rows * sizeof(float), full);
+          copy_bulk(to_scale, s.call.p.keys.scale.at(box), box_rows * sizeof(float), full);
         }
       }
     }
@@ -131,7 +131,7 @@ class RowProducer {
         const int32_t first_key = (segment.first + i) * kTileKeys;
         const LaneRows keys = find(segment.group, first_key);
         typename T::Stage& stage = shared_.stage[place.i];
-        barrier_wait(&shared_.keys_empty[place.i], place.parity ^ 1);
+        barrier_spin(&shared_.keys_empty[place.i], place.parity ^ 1);
         copy(keys, shared_.keys[place.i], stage);
         if (lane_ == 0) {
           stage.in_cache[first_row_ / 32] = keys.in_cache[0];
@@ -207,7 +207,7 @@ __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared
   for (Segment segment; walk.next(segment); place.next()) {
     const Group& group = segment.group;
     typename T::Queries& query = shared.query[place.i];
-    barrier_wait(&shared.queries_empty[place.i], place.parity ^ 1);
+    barrier_spin(&shared.queries_empty[place.i], place.parity ^ 1);
     for (int32_t token = 0; token < group.rows; ++token) {
       const char* row = p.q.row(group.t + token);
       for (int32_t head = lane / 8; head < p.heads; head += 4) {

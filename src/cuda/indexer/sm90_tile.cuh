@@ -5,7 +5,7 @@
 
 #include "cuda/indexer/sm90_groups.cuh"
 #include "cuda/indexer/sm90_variants.h"
-#include "cuda/sm90/barrier.cuh"
+#include "cuda/sm90/copies.cuh"
 #include "cuda/sm90/wgmma.cuh"
 
 namespace dsa::cuda::sm90 {

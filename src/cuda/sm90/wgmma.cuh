@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-#include "cuda/sm90/barrier.cuh"
+#include "cuda/sm90/copies.cuh"
 
 namespace dsa::cuda::sm90 {
 

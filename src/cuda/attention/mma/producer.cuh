@@ -22,7 +22,7 @@ __device__ inline void clear_row(uint32_t row, int32_t bytes) {
   for (int32_t i = 0; i < bytes; i += 16) {
     asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(row + i), "r"(0) : "memory");
   }
-  fence_before_copies();
+  fence_async_proxy();
 }
 
 __device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t keys,

@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(kThreads) multiply(int64_t rounds, float* sink
     const uint32_t free = Type::kBytes == 1 ? 0x87878787u : 0x807f807fu;
     asm volatile("st.shared.b32 [%0], %1;" ::"r"(base + 4 * i), "r"(one ^ (bits & free)));
   }
-  sm90::fence_tensor_reads();
+  dsa::cuda::fence_async_proxy();
   __syncthreads();
   const uint32_t group = threadIdx.x / 128;
   const uint64_t a = sm90::operand_at(base + (kColumns + 64 * group) * sm90::kPanelRowBytes);

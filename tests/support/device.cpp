@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "support/element.h"
+
 namespace support {
 namespace {
 
@@ -93,21 +95,8 @@ struct Span {
   size_t bytes;
 };
 
-size_t dtype_size(int32_t dtype) {
-  switch (dtype) {
-    case DSA_F32:
-    case DSA_I32:
-      return 4;
-    case DSA_F16:
-    case DSA_BF16:
-      return 2;
-    default:
-      return 1;
-  }
-}
-
 Span span_of(const dsa_tensor& t) {
-  const int64_t size = int64_t(dtype_size(t.dtype));
+  const int64_t size = dtype_bytes(t.dtype);
   int64_t low = 0, high = size;
   for (int i = 0; i < t.ndim; ++i) {
     if (t.shape[i] == 0) return {nullptr, 0};

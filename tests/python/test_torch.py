@@ -59,6 +59,33 @@ def test_operators_give_what_numpy_gives(inputs, device):
 
 
 @on_each_device
+def test_second_scope(inputs, device):
+    """Half of the keys as a scope of ranges, a selection of the others as a second one."""
+    aq, kv = moved(inputs, device, "aq", "kv")
+    begin, end = (torch.tensor(x, dtype=torch.int32, device=device)
+                  for x in ((0, 3, 7, 40, 41, 20), (45, 9, 7, 45, 42, 31)))
+    indices = torch.tensor([[0, 7, 44], [3, 4, -1], [1, 2, 3], [9, 10, 40], [-1, -1, -1],
+                            [5, 8, 9]], dtype=torch.int32, device=device)
+    fields = dict(sink=torch.tensor([0.5, -1.0, 2.0], device=device))
+    found = ops.sparse_attn(aq, kv[:45], None, 0.25, 32, selection=libdsa.SELECTION_ALL,
+                            row_begin=begin, row_end=end, kv_b=kv[45:], indices_b=indices, **fields)
+    ranges = torch.arange(45, dtype=torch.int32, device=device).expand(6, -1)
+    ranges = torch.where((ranges >= begin[:, None]) & (ranges < end[:, None]), ranges, -1)
+    both = torch.cat([ranges, torch.where(indices < 0, -1, indices + 45)], 1)
+    for x, y in zip(found, ops.sparse_attn(aq, kv, both, 0.25, 32, **fields)):
+        np.testing.assert_allclose(x.cpu(), y.cpu(), rtol=1e-5, atol=1e-5)
+    # The second scope can be a range too; ranges that meet are one.
+    found = ops.sparse_attn(aq, kv[:45], None, 0.25, 32, selection=libdsa.SELECTION_ALL,
+                            row_begin=begin, row_end=torch.full_like(end, 45), kv_b=kv[45:],
+                            selection_b=libdsa.SELECTION_ALL, row_begin_b=torch.zeros_like(end),
+                            row_end_b=end)
+    one = ops.sparse_attn(aq, kv, None, 0.25, 32, selection=libdsa.SELECTION_ALL, row_begin=begin,
+                          row_end=end + 45)
+    for x, y in zip(found, one):
+        np.testing.assert_allclose(x.cpu(), y.cpu(), rtol=1e-5, atol=1e-5)
+
+
+@on_each_device
 def test_plain_functions_take_tensors(inputs, device):
     q, keys, w = moved(inputs, device, "q", "keys", "w")
     found = libdsa.indexer_topk(q, keys, w, 7, flags=libdsa.CAUSAL, offset=84)

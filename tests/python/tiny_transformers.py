@@ -46,6 +46,20 @@ _MODELS = {
                    "linear_value_head_dim": 16, "shared_expert_intermediate_size": 32,
                    "num_experts": 4, "hc_count": 2, "hc_lowrank": 8,
                    "layer_types": ["full_attention", "linear_attention"] * 2}),
+    "deepseek_v4": ("DeepseekV4Config", "DeepseekV4ForCausalLM",
+                    {"num_key_value_heads": 1, "head_dim": 32, "index_topk": 4, "o_groups": 2,
+                     "o_lora_rank": 16, "hc_mult": 2, "sliding_window": 12,
+                     "layer_types": ["heavily_compressed_attention", "compressed_sparse_attention",
+                                     "sliding_attention", "compressed_sparse_attention"],
+                     "mlp_layer_types": ["hash_moe", "moe", "moe", "moe"],
+                     "compress_rates": {"compressed_sparse_attention": 4,
+                                        "heavily_compressed_attention": 8}}),
+    "minimax_m3_vl": ("MiniMaxM3VLTextConfig", "MiniMaxM3SparseForConditionalGeneration",
+                      {"num_key_value_heads": 2, "head_dim": 32, "rotary_dim": 16,
+                       "index_n_heads": 2, "index_block_size": 6, "index_topk_blocks": 3,
+                       "layer_types": ["full_attention"] + ["minimax_m3_sparse"] * 3,
+                       "num_local_experts": 4, "dense_intermediate_size": 64,
+                       "shared_intermediate_size": 32}),
 }
 
 
@@ -55,6 +69,14 @@ def _module(name):
     except ImportError:
         return None
 
+
+# What the models themselves cannot do, in transformers 5.24. These count compressed keys, or blocks
+# of keys, from a row's first token, be it padding or of another text; and with padding on the left
+# MiniMax-M3's indexer looks for blocks before those that a query sees.
+COUNT_FROM_FIRST_TOKEN = ("deepseek_v4", "minimax_m3_vl")
+NO_LEFT_PADDING = ("minimax_m3_vl",)
+NO_PACKING = ("glm5_next", "minimax_m3_vl")
+NO_STATIC_CACHE = ("deepseek_v4",)
 
 NAMES = [name for name in _MODELS if _module(name) is not None]
 
@@ -73,6 +95,6 @@ def make(name, seed=0, **changes):
         for parameter_name, parameter in model.named_parameters():
             if parameter_name.endswith(("norm.weight", "norm.bias")):
                 parameter.add_(0.1 * torch.randn_like(parameter))
-            elif "sinks" in parameter_name or parameter_name.endswith("compress_gate"):
+            elif parameter_name.endswith(("sinks", "compress_gate", "position_bias")):
                 parameter.copy_(torch.randn_like(parameter))
     return model

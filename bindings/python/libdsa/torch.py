@@ -152,16 +152,22 @@ def sparse_attn(q: torch.Tensor, kv: torch.Tensor, indices: _Optional, scale: fl
                 offset: int = 0, next_n: int = 0, ratio: int = 0, key_layout: int = 0,
                 key_format: int = 0, page_size: int = 0, slot_page_size: int = 0,
                 slot_page_stride: int = 0, index_block: int = 0, q2: _Optional = None,
-                kv2: _Optional = None, mask: _Optional = None) -> _Attended:
+                kv2: _Optional = None, mask: _Optional = None, kv_b: _Optional = None,
+                indices_b: _Optional = None, row_begin_b: _Optional = None,
+                row_end_b: _Optional = None, selection_b: int = 0,
+                key_layout_b: int = 0) -> _Attended:
     """q [T, H, D], kv [S, D], indices [T, k] (None: selection=SELECTION_ALL), a second piece
-    q2 [T, H, D2], kv2 [S, D2] -> out [T, H, Dv] of q's dtype (FP8: bfloat16), lse [T, H] f32"""
+    q2 [T, H, D2], kv2 [S, D2], a second scope kv_b [S', D], indices_b [T, k'] (None:
+    selection_b=SELECTION_ALL) -> out [T, H, Dv] of q's dtype (FP8: bfloat16), lse [T, H] f32"""
     out = _empty_attention(q, value_dim)
     _run(libdsa.sparse_attn, q, kv, indices, scale=scale, v=v, counts=counts, sink=sink,
          kv_scale=kv_scale, block_table=block_table, row_begin=row_begin, row_end=row_end,
          seq_lens=seq_lens, row_request=row_request, selection=selection, flags=flags,
          offset=offset, next_n=next_n, ratio=ratio, key_layout=key_layout, key_format=key_format,
          page_size=page_size, slot_page_size=slot_page_size, slot_page_stride=slot_page_stride,
-         index_block=index_block, q2=q2, kv2=kv2, mask=mask, out=out[0], lse=out[1])
+         index_block=index_block, q2=q2, kv2=kv2, mask=mask, kv_b=kv_b, indices_b=indices_b,
+         row_begin_b=row_begin_b, row_end_b=row_end_b, selection_b=selection_b,
+         key_layout_b=key_layout_b, out=out[0], lse=out[1])
     return out
 
 

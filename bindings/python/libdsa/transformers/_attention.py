@@ -9,22 +9,28 @@ import torch
 import libdsa
 import libdsa.torch as ops
 
-from ._masks import rows_of
+from ._blocks import block_attention
+from ._compressed import Scopes
+from ._masks import Visible, rows_of
 from ._pooled import Blocks
 
 # Bytes of a block of latent queries: at 128 heads, latent 512 and bf16 1024 rows.
 _BLOCK = 128 << 20
 
 
-def attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor,
-              value: torch.Tensor, attention_mask: torch.Tensor | Blocks | None,
+def attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor | Scopes,
+              value: torch.Tensor | Scopes,
+              attention_mask: torch.Tensor | Visible | Blocks | None,
               scaling: float | None = None, dropout: float = 0.0,
               indices: torch.Tensor | None = None, s_aux: torch.Tensor | None = None,
+              block_indices: torch.Tensor | None = None,
               **_ignored: Any) -> tuple[torch.Tensor, None]:
     """query [B, H, S, D]; key [B, Hkv, T, D] and value [B, Hkv, T, Dv], or of a module with latent
-    keys its latents [B, 1, T, L] and their rope part [B, 1, T, R] -> [B, S, H, Dv].
+    keys its latents [B, 1, T, L] and their rope part [B, 1, T, R], or of one with compressed keys
+    `Scopes`, which are their own values -> [B, S, H, Dv].
 
-    The selection is `indices` [B, S, k]; without them, what `attention_mask` shows.
+    The selection is `indices` [B, S, k], or blocks of keys for each KV head, `block_indices`
+    [B, Hkv, S, k]; without them, what `attention_mask` shows.
     """
     if dropout:
         raise NotImplementedError(f"libdsa.transformers: dropout is {dropout}, must be 0")
@@ -33,8 +39,18 @@ def attention(module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor,
     fields: dict[str, Any] = {"scale": scaling, "key_layout": libdsa.LAYOUT_BATCH}
     if s_aux is not None:
         fields["sink"] = s_aux.float()
+    if isinstance(attention_mask, Visible):
+        attention_mask = attention_mask.mask
     selected = _selection(attention_mask, indices)
+    if block_indices is not None:
+        return block_attention(query, key, value, block_indices, module.indexer.block_size,
+                               rows_of(attention_mask[:, 0]), fields), None
     query = query.transpose(1, 2)
+    if key is value and (isinstance(key, Scopes) or key.shape[1] == 1):
+        scopes = key if isinstance(key, Scopes) else Scopes(key, {})
+        out, _ = ops.sparse_attn(query, scopes.window[:, 0], value_dim=query.shape[-1], **selected,
+                                 **scopes.fields, **fields)
+        return out, None
     if getattr(module, "libdsa_latent", False):
         return _latent(module, query, key[:, 0], value[:, 0], selected, fields), None
     out, _ = ops.sparse_attn(query, key.transpose(1, 2), value_dim=value.shape[-1],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import types
-from typing import Any
+from typing import Any, Iterator
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 
 from ._attention import attention
+from ._compressed import Compressor, IndexedCompressor, WindowAttention
 from ._masks import visible_keys
 from ._pooled import PooledAttention, PooledIndexer
 from ._scores import ScoreMode
@@ -64,22 +65,21 @@ def _become(module: torch.nn.Module, kind: type) -> None:
 def enable(model: PreTrainedModel) -> PreTrainedModel:
     """Runs indexer, selection and attention of `model` on libdsa; returns the model.
 
-    For models whose attention layers hold an `indexer`, over MLA latents (`expand_kv`) or over
-    pooled keys (`compress_ratio`). A cache must be filled and read in one mode: with libdsa it may
-    hold latents where the model alone keeps keys and values of every head.
+    For models whose attention layers hold an `indexer`, over MLA latents (`expand_kv`), over pooled
+    keys (`compress_ratio`), over blocks of keys (`build_block_mask`) or over the keys of a
+    `compressor`. A cache must be filled and read in one mode: with libdsa it may hold latents where
+    the model alone keeps keys and values of every head.
     """
-    layers = [m for m in model.modules() if hasattr(m, "indexer")]
-    if not layers:
+    if not any(hasattr(module, "indexer") for module in model.modules()):
         raise ValueError(f"libdsa.transformers: {type(model).__name__} has no attention with an "
                          "indexer")
-    kinds = [_mixins_of(layer) for layer in layers]
-    configs = {id(layer.config): layer.config for layer in layers}
-    for layer, (of_layer, of_indexer) in zip(layers, kinds):
-        if hasattr(layer, "libdsa_original"):
-            continue
-        _become(layer, _mixed(type(layer), *of_layer))
-        if layer.indexer is not None:
-            _become(layer.indexer, _mixed(type(layer.indexer), of_indexer))
+    changes = list(_changes(model))
+    configs = {}
+    for module, mixins in changes:
+        if hasattr(module, "config"):
+            configs[id(module.config)] = module.config
+        if mixins and not hasattr(module, "libdsa_original"):
+            _become(module, _mixed(type(module), *mixins))
     previous = getattr(model, "_libdsa_previous", [])
     for config in configs.values():
         if config._attn_implementation != NAME:
@@ -100,6 +100,26 @@ def disable(model: PreTrainedModel) -> PreTrainedModel:
     return model
 
 
+def _changes(model: PreTrainedModel) -> Iterator[tuple[torch.nn.Module, list[type]]]:
+    """Modules, and what is mixed into each."""
+    compressors = set()
+    for module in model.modules():  # a compressor comes after the attention that holds it
+        if hasattr(module, "compressor") and hasattr(module, "scaling"):
+            yield module, [WindowAttention]
+            compressors.add(module.compressor)
+        elif module in compressors:
+            if hasattr(module, "indexer"):
+                yield module, [IndexedCompressor]
+                yield module.indexer, [_Indexer]
+            else:
+                yield module, [Compressor]
+        elif hasattr(module, "indexer"):
+            of_layer, of_indexer = _mixins_of(module)
+            yield module, of_layer
+            if module.indexer is not None:
+                yield module.indexer, [of_indexer]
+
+
 def _mixins_of(layer: torch.nn.Module) -> tuple[list[type], type]:
     """What goes into an attention layer and its indexer."""
     if hasattr(layer, "config") and hasattr(layer, "scaling"):
@@ -108,5 +128,8 @@ def _mixins_of(layer: torch.nn.Module) -> tuple[list[type], type]:
             return [_LatentAttention] + [_MaskedAttention] * masked, _Indexer
         if hasattr(layer.indexer, "compress_ratio") and hasattr(layer.indexer, "block_topk"):
             return [PooledAttention], PooledIndexer
+        if layer.indexer is None or hasattr(layer.indexer, "build_block_mask"):
+            return [], _Indexer
     raise ValueError(f"libdsa.transformers: the indexer of {type(layer).__name__} is of a kind "
-                     "that is not known: neither over MLA latents nor over pooled keys of QSA")
+                     "that is not known: not over MLA latents, QSA's pooled keys, compressed keys "
+                     "or blocks of keys")

@@ -17,7 +17,7 @@ import torch
 import libdsa
 import libdsa.torch as ops
 
-from ._masks import mask_of_ranges
+from ._masks import Visible, mask_of_ranges
 
 
 class Blocks:
@@ -28,27 +28,12 @@ class Blocks:
                        "index_block": ratio, "flags": libdsa.BLOCK_TAIL}
 
 
-class _Visible:
-    """A mask of the mask function, on its way through code that combines it with a selection."""
-
-    dtype = torch.bool
-
-    def __init__(self, mask: torch.Tensor):
-        self.mask = mask
-
-    def is_floating_point(self) -> bool:
-        return False
-
-    def __and__(self, selection: Any) -> Any:
-        return selection
-
-
 class PooledAttention:
     """Mixed into the attention module: its indexer's selection takes the mask's place."""
 
     def forward(self, hidden_states: torch.Tensor, position_embeddings: Any,
                 attention_mask: torch.Tensor, *arguments: Any, **keywords: Any) -> Any:
-        return super().forward(hidden_states, position_embeddings, _Visible(attention_mask),
+        return super().forward(hidden_states, position_embeddings, Visible(attention_mask),
                                *arguments, **keywords)
 
 
@@ -56,7 +41,7 @@ class PooledIndexer:
     """Mixed into the indexer."""
 
     @torch.no_grad()
-    def forward(self, hidden_states: torch.Tensor, position_embeddings: Any, visible: _Visible,
+    def forward(self, hidden_states: torch.Tensor, position_embeddings: Any, visible: Visible,
                 cache: Any) -> Blocks | torch.Tensor:
         mask = visible.mask
         if mask.dtype != torch.int32:

@@ -49,6 +49,15 @@ __device__ inline void barrier_arrive(uint64_t* barrier) {
                    shared_address(barrier))
                : "memory");
 }
+// `times` arrivals at once.
+__device__ inline void barrier_arrive(uint64_t* barrier, uint32_t times) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.shared.b64 state, [%0], %1;\n}" ::"r"(
+                   shared_address(barrier)),
+               "r"(times)
+               : "memory");
+#endif
+}
 
 // Whether the phase of this parity has ended; may wait a while before it answers.
 __device__ inline bool barrier_ended(uint64_t* barrier, uint32_t parity) {

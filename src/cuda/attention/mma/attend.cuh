@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
   if (threadIdx.x == 0) {
     for (int32_t i = 0; i < all_stages; ++i) {
       barrier_init(&stages.full[i], kFullArrivals);
-      barrier_init(&stages.empty[i], Shape::kWarps);
+      barrier_init(&stages.empty[i], Shape::kConsumers);
     }
     fence_barrier_init();
   }
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
   int32_t lane;
   asm volatile("mov.u32 %0, %%laneid;" : "=r"(lane));
   MmaConsumer<Format, M> consumer(p, call, task, scratch, warp, lane);
-  TileReader reader(stages, call, tiles, lane);
+  TileReader reader(stages, call, tiles);
   consumer.run(reader);
   consumer.finish(d, reinterpret_cast<float*>(memory));
 }

@@ -13,7 +13,7 @@ namespace dsa::cuda {
 // 4 warps keep up with memory.
 #if __CUDA_ARCH__ >= 900
 constexpr int32_t kProducerWarps = 4;
-constexpr uint32_t kFullArrivals = 1;  // lane 0 of a tile's producer, and the bytes of its copies
+constexpr uint32_t kFullArrivals = 33;  // the producer's lanes, and lane 0 with the bytes
 #else
 constexpr int32_t kProducerWarps = 1;
 constexpr uint32_t kFullArrivals = 33;  // the producer's lanes behind their copies, and lane 0

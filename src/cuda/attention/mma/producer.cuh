@@ -28,10 +28,15 @@ __device__ inline void clear_row(uint32_t row, int32_t bytes) {
 __device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t keys,
                                   int32_t kv_head, uint32_t tile, int32_t pitch, uint64_t* full) {
   const int32_t lane = threadIdx.x % 32;
-  if (lane >= keys) clear_row(tile + lane * pitch, pitch);
-  __syncwarp();
 #if __CUDA_ARCH__ >= 900
-  if (lane == 0) barrier_arrive_expecting(full, keys * row.bytes);
+  if (lane >= keys) {  // arrives itself, for racecheck (TileReader::release)
+    clear_row(tile + lane * pitch, pitch);
+    barrier_arrive(full);
+  }
+  if (lane == 0) {
+    barrier_arrive(full, keys);
+    barrier_arrive_expecting(full, keys * row.bytes);
+  }
   __syncwarp();
   if (lane < keys) {
     for (int32_t i = 0; i < row.parts; ++i) {
@@ -41,6 +46,8 @@ __device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t k
     }
   }
 #else
+  if (lane >= keys) clear_row(tile + lane * pitch, pitch);
+  __syncwarp();
   for (int32_t i = 0; i < row.parts; ++i) {
     const RowPart& part = row.part[i];
     const uint64_t own = reinterpret_cast<uint64_t>(part.tensor.at(place, kv_head));
@@ -82,10 +89,12 @@ __device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
       fetch_tile(row, place, keys, task.head / row.heads_of_kv,
                  tiles + stage * kTileKeys * call.pitch, call.pitch, &stages.full[stage]);
     } else {
-#if __CUDA_ARCH__ < 900
+#if __CUDA_ARCH__ >= 900
+      if (lane == 0) barrier_arrive(&stages.full[stage], kFullArrivals);
+#else
       barrier_arrive_after_copies(&stages.full[stage]);
-#endif
       if (lane == 0) barrier_arrive(&stages.full[stage]);
+#endif
     }
     stage += producers;
     if (stage >= call.stages) stage -= call.stages, parity ^= 1;

@@ -42,10 +42,20 @@ inline dsa_status run_operation(dsa_ctx* ctx, const dsa_sparse_attn_desc& d, con
   return dsa_sparse_attn(ctx, &d, exec);
 }
 
+// Times what `call` enqueues, or does.
+template <class F>
+Timing time_calls(const Setup& setup, const F& call) {
+  const Settings& s = setup.settings;
+  if (Device* device = setup.context.device()) {
+    return device->time(setup.device_mode, s.device_timing, call);
+  }
+  return measure(s.timing, call);
+}
+
 template <class Desc>
 class Call {
  public:
-  // `host` has dense tensors in host memory.
+  // `host` has dense tensors in host memory, but for those that are another call's.
   Call(const Setup& setup, const Desc& host) : setup_(setup), host_(host), desc_(host) {
     if (Device* device = setup.context.device()) move_to(*device);
     kernel_ = setup.context.kernel_for(&desc_);
@@ -65,15 +75,12 @@ class Call {
   const std::string& kernel() const { return kernel_; }
   uint64_t workspace_bytes() const { return workspace_bytes_; }
 
+  // On the device of the call; the tensors live as long as it does.
+  const Desc& desc() const { return desc_; }
+
   void operator()() const { check(run_operation(setup_.context.get(), desc_, &exec_)); }
 
-  Timing time() const {
-    const Settings& s = setup_.settings;
-    if (Device* device = setup_.context.device()) {
-      return device->time(setup_.device_mode, s.device_timing, [this] { (*this)(); });
-    }
-    return measure(s.timing, [this] { (*this)(); });
-  }
+  Timing time() const { return time_calls(setup_, [this] { (*this)(); }); }
 
   // Brings the outputs into the host's memory.
   void fetch() {
@@ -99,7 +106,7 @@ class Call {
         sizeof(dsa_tensor);
     const auto outputs = outputs_of(desc_);
     for (dsa_tensor* t = first; t < first + tensors; ++t) {
-      if (t->ndim == 0) continue;
+      if (t->ndim == 0 || t->device == DSA_DEVICE_CUDA) continue;  // another call's output
       const int64_t bytes = bytes_of(*t);
       memory_.emplace_back(device, bytes);
       const bool is_output = std::find(outputs.begin(), outputs.end(), t) != outputs.end();

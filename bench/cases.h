@@ -46,12 +46,18 @@ struct AttnCase {
   std::string selection = "random";  // as fill_selection, or "all"
 };
 
+// dsa_indexer_topk and, over its indices, dsa_sparse_attn: what a layer takes of a prefill.
+struct ChainCase {
+  IndexerCase select;
+  AttnCase attend;
+};
+
 // dsa_topk on 1 x 128, k 8: what a call costs at least.
 struct OverheadCase {
   bool plan = false;  // with a plan and a workspace
 };
 
-using Case = std::variant<TopkCase, IndexerCase, AttnCase, OverheadCase>;
+using Case = std::variant<TopkCase, IndexerCase, AttnCase, ChainCase, OverheadCase>;
 
 struct Job {
   std::string group;
@@ -80,6 +86,7 @@ struct Setup {
 Record run(const Setup& setup, const TopkCase& c);
 Record run(const Setup& setup, const IndexerCase& c);
 Record run(const Setup& setup, const AttnCase& c);
+Record run(const Setup& setup, const ChainCase& c);
 Record run(const Setup& setup, const OverheadCase& c);
 
 std::string describe(const Job& job);  // one line for the progress

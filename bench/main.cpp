@@ -30,6 +30,10 @@ std::string describe(const Job& job) {
       return fmt::format("attn {} x {}, k {}, {} heads of {}/{}", c.queries, c.keys, c.k, c.heads,
                          c.dim, c.value_dim);
     }
+    std::string operator()(const ChainCase& c) const {
+      return fmt::format("chain {} x {}, {} heads", c.select.queries, c.select.keys,
+                         c.attend.heads);
+    }
     std::string operator()(const OverheadCase&) const { return "overhead"; }
   };
   return std::visit(Text(), job.what);

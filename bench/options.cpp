@@ -187,6 +187,32 @@ void add_attn_jobs(const Shapes& s, Options& options) {
   }
 }
 
+// A prefill: the queries are the last of the keys, sizes are the model's.
+void add_chain_jobs(const Shapes& s, Options& options) {
+  const Model& model = *find_model(s.model.empty() ? "deepseek-v3.2" : s.model);
+  ChainCase c;
+  c.select.causal = true;
+  c.select.heads = model.index_heads;
+  c.select.dim = model.index_dim;
+  c.select.k = c.attend.k = model.k;
+  c.select.q_dtype = c.select.key_dtype = value_of(kDtypes, s.key_dtype);
+  c.attend.dim = model.dim;
+  c.attend.value_dim = model.value_dim;
+  for (const std::string& dtype : s.dtypes) {
+    c.attend.q_dtype = c.attend.key_dtype = c.attend.out_dtype = value_of(kDtypes, dtype);
+    for (const int64_t heads : or_default(s.heads, {model.heads})) {
+      for (const int64_t queries : or_default(s.rows, {4096})) {
+        for (const int64_t keys : or_default(s.n, {32768})) {
+          c.attend.heads = heads;
+          c.select.queries = c.attend.queries = queries;
+          c.select.keys = c.attend.keys = keys;
+          options.jobs.push_back({"", model.name, options.context, c});
+        }
+      }
+    }
+  }
+}
+
 // Every job in each way of timing.
 void spread_over_modes(Options& options) {
   if (!options.context.cuda) return;
@@ -300,7 +326,7 @@ bool parse(int argc, char** argv, Options& o, int& exit_code) {
   app.require_subcommand(1);
   add_common(app, o);
 
-  Shapes topk, indexer, fused, attn;
+  Shapes topk, indexer, fused, attn, chain;
   CLI::App* c = add_command(app, "topk", "dsa_topk on scores [rows, n]");
   add_numbers(c, "--rows", topk.rows, "query rows");
   add_numbers(c, "--n", topk.n, "columns");
@@ -379,6 +405,17 @@ bool parse(int argc, char** argv, Options& o, int& exit_code) {
       ->check(CLI::IsMember({"random", "shared", "window", "all"}))
       ->capture_default_str();
 
+  c = add_command(app, "chain", "dsa_indexer_topk, then dsa_sparse_attn over it: a causal prefill");
+  add_numbers(c, "--queries", chain.rows, "query rows (4096)");
+  add_numbers(c, "--keys", chain.n, "keys (32768)");
+  add_numbers(c, "--heads", chain.heads, "attention heads (the model's)");
+  add_model(c, chain);
+  add_dtypes(c, chain, "bf16");
+  chain.key_dtype = "e4m3";
+  c->add_option("--key-dtype", chain.key_dtype, "of index queries and keys")
+      ->check(one_of(kDtypes))
+      ->capture_default_str();
+
   add_command(app, "roofs", "what the machine can do: multiply-adds, memory, a maximum");
   add_command(app, "overhead", "a call of dsa_topk on 1 x 128, k 8");
   std::vector<std::string> only;
@@ -396,6 +433,7 @@ bool parse(int argc, char** argv, Options& o, int& exit_code) {
     if (given("indexer")) add_indexer_jobs(indexer, false, o);
     if (given("indexer_topk")) add_indexer_jobs(fused, true, o);
     if (given("attn")) add_attn_jobs(attn, o);
+    if (given("chain")) add_chain_jobs(chain, o);
     spread_over_modes(o);
     if (given("roofs")) o.roofs_only = o.roofs = true;
     if (given("overhead")) o.suite = {"overhead"};

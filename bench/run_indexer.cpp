@@ -7,123 +7,10 @@
 
 #include "call.h"
 #include "cases.h"
-#include "real.h"
-#include "team.h"
+#include "indexer_inputs.h"
 
 namespace bench {
 namespace {
-
-constexpr int64_t kPage = 64;  // keys a packed page
-
-float key_scale(int64_t s) { return 0.5f + float(s % 7) / 7; }
-
-// q, keys and w of a case, and what the library is told about them. The keys of all requests are
-// one axis; e4m3 keys have a scale each.
-struct Inputs {
-  Array q, keys, w, k_scale, block_table, seq_lens;
-
-  Inputs(const Setup& setup, const IndexerCase& c) {
-    const uint64_t seed = setup.settings.seed;
-    q = Array(c.q_dtype, {c.queries, c.heads, c.dim});
-    w = Array(DSA_F32, {c.queries, c.heads});
-    const int64_t all = requests(c) * c.keys;
-    Array plain(c.key_dtype, {all, c.dim});
-    if (c.pattern == Pattern::kReal) {
-      fill_real(setup, c, plain);
-    } else {
-      fill_normal(q, seed);
-      fill_normal(plain, seed + 1);
-      fill_normal(w, seed + 2, 1 / std::sqrt(float(c.heads * c.dim)));
-    }
-    if (c.packed) {
-      pack(c, plain);
-    } else {
-      keys = std::move(plain);
-      if (c.key_dtype == DSA_F8_E4M3FN) {
-        k_scale = Array(DSA_F32, {all});
-        for (int64_t s = 0; s < all; ++s) k_scale.data<float>()[s] = key_scale(s);
-      }
-    }
-    if (c.batch > 0) {
-      seq_lens = Array(DSA_I32, {c.batch});
-      std::fill_n(seq_lens.data<int32_t>(), c.batch, int32_t(c.keys));
-    }
-  }
-
-  static int64_t requests(const IndexerCase& c) { return std::max<int64_t>(c.batch, 1); }
-
-  template <class Desc>
-  void put(const IndexerCase& c, Desc& desc) const {
-    desc.q = q.tensor();
-    desc.keys = keys.tensor();
-    desc.w = w.tensor();
-    desc.k_scale = k_scale.tensor();
-    if (c.batch > 0) {
-      desc.seq_lens = seq_lens.tensor();
-      if (!c.packed) {  // [B, S, Di]
-        const int64_t shape[] = {c.batch, c.keys, c.dim};
-        desc.key_layout = DSA_LAYOUT_BATCH;
-        desc.keys = dsa_tensor_make(keys.data<char>(), c.key_dtype, 3, shape);
-        if (k_scale.given())
-          desc.k_scale = dsa_tensor_2d(k_scale.data<char>(), DSA_F32, c.batch, c.keys);
-      }
-    } else if (c.causal) {
-      desc.flags |= DSA_CAUSAL;
-      desc.offset = c.keys - c.queries;
-    }
-    if (c.packed) {
-      desc.key_layout = DSA_LAYOUT_PAGES;
-      desc.key_format = DSA_FORMAT_KEY_PAGE_132;
-      desc.page_size = int32_t(kPage);
-      desc.block_table = block_table.tensor();
-    }
-  }
-
-  // Element d of key s of all requests' keys.
-  float key(const IndexerCase& c, int64_t s, int64_t d) const {
-    if (!c.packed) return keys.at(s * c.dim + d) * (k_scale.given() ? key_scale(s) : 1.0f);
-    const char* page = keys.data<char>() + s / kPage * keys.extent(1);
-    float scale;
-    std::memcpy(&scale, page + kPage * c.dim + s % kPage * 4, 4);
-    return scale * decode(DSA_F8_E4M3FN, page + s % kPage * c.dim + d);
-  }
-
- private:
-  void fill_real(const Setup& setup, const IndexerCase& c, Array& plain) {
-    const RealIndexer& real = real_indexer(setup.settings.real_path);
-    if (c.heads != real.kHeads || c.dim != real.kDim || c.keys > real.kTokens ||
-        c.queries > real.kTokens) {
-      throw std::invalid_argument(fmt::format(
-          "the real index queries and keys are {} x {} on at most {} tokens, not {} x {} on {}",
-          real.kHeads, real.kDim, real.kTokens, c.heads, c.dim, std::max(c.keys, c.queries)));
-    }
-    const int64_t first = real.kTokens - c.queries;  // late queries see the most keys
-    for (int64_t i = 0; i < q.size(); ++i) q.set(i, real.q[size_t(first * c.heads * c.dim + i)]);
-    for (int64_t i = 0; i < w.size(); ++i) w.set(i, real.w[size_t(first * c.heads + i)]);
-    for (int64_t i = 0; i < plain.size(); ++i) plain.set(i, real.k[size_t(i)]);
-  }
-
-  void pack(const IndexerCase& c, const Array& plain) {
-    if (c.keys % kPage != 0) {
-      throw std::invalid_argument(
-          fmt::format("packed keys come in pages of {}, {} is no multiple", kPage, c.keys));
-    }
-    const int64_t pages = requests(c) * c.keys / kPage, bytes = kPage * (c.dim + 4);
-    keys = Array(DSA_U8, {pages, bytes});
-    block_table = Array(DSA_I32, {requests(c), c.keys / kPage});
-    for_pieces(pages, 256, [&](int64_t begin, int64_t end) {
-      for (int64_t p = begin; p < end; ++p) {
-        block_table.data<int32_t>()[p] = int32_t(p);
-        char* page = keys.data<char>() + p * bytes;
-        std::memcpy(page, plain.data<char>() + p * kPage * c.dim, size_t(kPage * c.dim));
-        for (int64_t i = 0; i < kPage; ++i) {
-          const float scale = key_scale(p * kPage + i);
-          std::memcpy(page + kPage * c.dim + 4 * i, &scale, 4);
-        }
-      }
-    });
-  }
-};
 
 // Keys of its request that query t sees.
 int64_t visible(const IndexerCase& c, int64_t t) {
@@ -136,7 +23,7 @@ int64_t visible(const IndexerCase& c, int64_t t) {
 }
 
 // A few scores against the formula in double.
-bool scores_are_right(const IndexerCase& c, const Inputs& in, const Array& scores) {
+bool scores_are_right(const IndexerCase& c, const IndexerInputs& in, const Array& scores) {
   for (const int64_t t : {int64_t{0}, c.queries / 2, c.queries - 1}) {
     for (int64_t i = 0; i < 64; ++i) {
       const int64_t s = i * (c.keys - 1) / 63;
@@ -173,7 +60,7 @@ std::string family_of(const std::string& kernel) { return kernel.substr(kernel.r
 
 // The first rows against dsa_indexer and dsa_topk, bit for bit. "-" when no kernel of the context
 // does the second step. Scores have the same bits within a family alone.
-std::string agrees_with_two_steps(const Setup& setup, const IndexerCase& c, const Inputs& in,
+std::string agrees_with_two_steps(const Setup& setup, const IndexerCase& c, const IndexerInputs& in,
                                   const SelectOutputs& out, const std::string& family) {
   // Of a batch, whole: the rows of a request are told by their number.
   const int64_t rows = c.batch > 0 ? c.queries : std::min<int64_t>(4, c.queries);
@@ -254,7 +141,7 @@ Record workspace_record(const Setup& setup, const IndexerCase& c) {
 Record run(const Setup& setup, const IndexerCase& c) {
   if (c.workspace_only) return workspace_record(setup, c);
   Record record = begin_record(setup, c);
-  const Inputs in(setup, c);
+  const IndexerInputs in(setup, c);
   double pairs = 0;  // visible (query, key)
   for (int64_t t = 0; t < c.queries; ++t) pairs += double(visible(c, t));
   const double flop = 2 * pairs * double(c.heads * c.dim);

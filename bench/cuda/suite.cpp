@@ -153,6 +153,15 @@ void add_attn_decode(const Add& add) {
   }
 }
 
+void add_chain(const Add& add) {
+  for (const int64_t heads : {16, 128}) {
+    ChainCase c{fp8_indexer(4096, 32768, 64), mla(4096, 32768, heads, false)};
+    c.select.causal = true;
+    c.select.k = 2048;
+    add(c, DeviceMode::kBurst);
+  }
+}
+
 struct Group {
   const char* name;
   void (*add)(const Add&);
@@ -166,7 +175,8 @@ constexpr Group kGroups[] = {{"topk", add_topk},
                              {"indexer-decode", add_indexer_decode},
                              {"indexer-topk", add_indexer_topk},
                              {"attn", add_attn},
-                             {"attn-decode", add_attn_decode}};
+                             {"attn-decode", add_attn_decode},
+                             {"chain", add_chain}};
 
 }  // namespace
 

@@ -2,7 +2,7 @@
 
 file(GLOB_RECURSE sources CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR}
   ${PROJECT_SOURCE_DIR}/src/api/*.cpp ${PROJECT_SOURCE_DIR}/src/core/*.cpp
-  ${PROJECT_SOURCE_DIR}/src/cpu/*.cpp)
+  ${PROJECT_SOURCE_DIR}/src/cpu/*.cpp ${PROJECT_SOURCE_DIR}/src/hybrid/*.cpp)
 
 # A file's name says its tier (DESIGN: one translation unit a tier), the tier its flags.
 set(avx2_flags -mavx2 -mfma -mf16c)

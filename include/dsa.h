@@ -9,6 +9,7 @@
  *   2. an exact *top-k* keeps k of them (256 to 2048)                                dsa_topk
  *      (1 and 2 in one call, without the score matrix in memory)                     dsa_indexer_topk
  *   3. attention runs over those keys alone                                          dsa_sparse_attn
+ *      (all three in one call, on the GPU, the CPU, or both)                         dsa_forward
  *
  * This header is the manual. It is plain C99 and C++; no other header of the library is needed.
  *
@@ -36,7 +37,7 @@
  *
  * Contents:  1 status   2 tensors   3 context   4 exec: stream, workspace, threads
  *            5 fields that all operations share   6 indexer   7 top-k   8 indexer + top-k
- *            9 sparse attention   10 merge   11 forward   12 asking before running
+ *            9 sparse attention   10 merge   11 forward and its routes   12 asking before running
  *
  * Letters: T query rows, S keys (< 2^31), B requests, H heads, Hi indexer heads, D head dim
  * (of a key), Dv value dim, k keys selected per query. Shapes are written in brackets, slowest axis
@@ -185,11 +186,14 @@ static inline dsa_tensor dsa_tensor_4d(void *data, int32_t dtype, int64_t n0, in
  * A context is the CPU plus at most one CUDA device. It only saves work (threads, kernels that are
  * loaded, scratch memory); it never changes results. It may be used by any number of threads at
  * once. Creating one reads the environment, once:
- *   DSA_LOG          comma list of dispatch, context: what to report through the log (else stderr)
+ *   DSA_LOG          comma list of dispatch, context, stages: what to report through the log (else
+ *                    stderr). dispatch: the kernel or route of every call; stages: what a hybrid
+ *                    call of dsa_forward did when
  *   DSA_CPU_ISA      scalar | avx2 | avx512 | amx: use no tier above this one
  *   DSA_KERNEL       a glob over kernel names ("cpu.*.avx2"): use no other kernels
  *   DSA_NUM_THREADS  CPU threads, as dsa_ctx_options.num_threads (which goes first)
- *   DSA_BACKEND_PATH where to look for libdsa-cuda.so, as dsa_ctx_options.module_path */
+ *   DSA_BACKEND_PATH where to look for libdsa-cuda.so, as dsa_ctx_options.module_path
+ *   DSA_TUNE_FILE    the file of dsa_tune, as dsa_ctx_options.tune_path */
 typedef struct dsa_ctx dsa_ctx;
 
 /* Runs body(body_arg, i) for every i in [0, count), in any order, on any threads, and returns when
@@ -208,9 +212,12 @@ typedef void (*dsa_release)(void *user, void *memory, uint64_t bytes);
 typedef void (*dsa_log)(void *user, int32_t level, const char *message);
 
 enum {                          /* flags of dsa_ctx_options */
-  DSA_CTX_DEVICE_OPTIONAL = 1 << 0 /* without a CUDA module, driver or device the context is made
-                                      all the same, for the CPU; its CUDA kernels are listed as
-                                      not usable, with the reason */
+  DSA_CTX_DEVICE_OPTIONAL = 1 << 0, /* without a CUDA module, driver or device the context is made
+                                       all the same, for the CPU; its CUDA kernels are listed as
+                                       not usable, with the reason */
+  DSA_CTX_HYBRID_READY = 1 << 1     /* with a CUDA device: what the hybrid routes of dsa_forward
+                                       need (pinned memory, a stream) is made by dsa_ctx_create,
+                                       not by the first call that takes one */
 };
 
 typedef struct dsa_ctx_options {
@@ -234,6 +241,9 @@ typedef struct dsa_ctx_options {
   dsa_log log; /* NULL: messages asked for by DSA_LOG go to stderr */
   void *log_user;
   const char *module_path; /* libdsa-cuda.so or its folder; NULL: searched (docs/abi.md) */
+  uint64_t pinned_bytes;   /* most bytes of pinned host memory (hybrid routes); 0: 256 MiB */
+  const char *tune_path;   /* file of dsa_tune; NULL: DSA_TUNE_FILE, else tune-<machine>.txt in the
+                              folder libdsa of $XDG_CACHE_HOME, else of ~/.cache */
 } dsa_ctx_options;
 
 /* `options` may be NULL: CPU only, threads from the topology. */
@@ -718,12 +728,48 @@ DSA_API dsa_status dsa_merge_lse(dsa_ctx *ctx, const dsa_merge_lse_desc *desc,
                                  const dsa_exec *exec);
 
 /* ---------------------------------------------------------------------------------------------
- * 11  dsa_forward: selection and attention by one of several routes (reserved)
+ * 11  dsa_forward: selection and attention in one call, by one of several routes
  * ---------------------------------------------------------------------------------------------
- * Selection and attention of one layer in one call. The interface is fixed; this version answers
- * DSA_ERROR_UNSUPPORTED: call dsa_indexer_topk and dsa_sparse_attn. `select` is a dsa_indexer_topk
- * descriptor whose outputs may all be absent; `attend` a dsa_sparse_attn descriptor whose indices
- * may be absent: the selection goes from one to the other. */
+ * What dsa_indexer_topk with `select` and then dsa_sparse_attn with `attend` and the indices and
+ * counts of the first give: queries, index keys and KV in, attention out. A layer that attends to
+ * what its indexer selects is this one call, on the GPU, on the CPU, or on both.
+ *
+ * `select`'s outputs may all be absent: the selection then goes from one to the other in scratch
+ * memory. Those that are given are filled too. In `attend`, selection is DSA_SELECTION_INDICES
+ * (the default), indices, counts, scores, cut_score and cut_index are absent, and k is 0 or
+ * select's. Each of the two has its own cache, requests and visible keys; both have the same query
+ * rows. An index that `select` writes (index_base included) is read by `attend` as such.
+ *
+ * Routes. All select exactly; DSA_ROUTE_GPU and the hybrid ones have the same scores, so the same
+ * bits of selection. DSA_ROUTE_CPU's scores round differently, and its selection may differ where
+ * scores meet at the cut. Attention agrees within the output dtype's bound (docs/numerics.md).
+ *   DSA_ROUTE_GPU     tensors on the CUDA device; enqueued on exec.stream
+ *   DSA_ROUTE_CPU     tensors on the CPU; finished on return
+ *   DSA_ROUTE_HYBRID  tensors on the CUDA device. The GPU scores chunks of rows, their visible
+ *             scores go to pinned host memory on a stream of the context's own, the context's CPU
+ *             threads find each row's cut, the cuts (8 bytes a row) go back, and the GPU attends to
+ *             the keys that pass. Chunks overlap. The call blocks its thread until the last cut is
+ *             in, then returns with the rest enqueued on exec.stream. Calls of one context take
+ *             turns. select.order may not be DSA_ORDER_SCORE; hints are not used. The pinned memory
+ *             is made by the first such call (or DSA_CTX_HYBRID_READY), bounded by
+ *             dsa_ctx_options.pinned_bytes, kept, and freed with the context
+ *   DSA_ROUTE_HYBRID_PREFILTER  the same, but the GPU first finds a lower bound of each row's cut,
+ *             proves it by a count, and ships only the scores above it. A row whose bound is not
+ *             proved is shipped whole: the result is the same
+ *   DSA_ROUTE_AUTO    the usable one with the least predicted time. It depends on extents, dtypes
+ *             and host fields, gpu_busy, memory_limit and the context's tuning (dsa_tune), never on
+ *             the load at the time: the same call takes the same route. DSA_LOG=dispatch prints
+ *             every route's predicted time, or why it was refused
+ * A route that was asked for and cannot take the call: DSA_ERROR_UNSUPPORTED with the reason, or,
+ * for a hybrid one on a stream that is being captured, DSA_ERROR_CAPTURE (AUTO passes them over).
+ *
+ * exec.workspace as everywhere: dsa_workspace_size of a forward descriptor, on the device of the
+ * tensors. dsa_plan_kernel answers "forward.gpu", "forward.cpu", "forward.hybrid" or
+ * "forward.hybrid_prefilter", dsa_plan_refused the other routes.
+ *
+ * An error before anything was enqueued leaves all outputs untouched; one that the device reports
+ * later leaves the stream usable, the outputs of rows done by then complete and others untouched.
+ * Since 0.1. */
 enum { /* route */
   DSA_ROUTE_AUTO = 0,
   DSA_ROUTE_GPU = 1,
@@ -732,18 +778,38 @@ enum { /* route */
   DSA_ROUTE_HYBRID_PREFILTER = 4 /* and the GPU ships only scores above a proven bound */
 };
 
+/* `select` and `attend` are read during the call only. */
 typedef struct dsa_forward_desc {
   uint32_t struct_size;
   uint32_t kind; /* DSA_OP_FORWARD */
   uint64_t flags; /* none defined: 0 */
   int32_t route;  /* DSA_ROUTE_... */
   float gpu_busy; /* share of the GPU that other work takes, 0 .. 1: what `auto` reckons with */
-  uint64_t memory_limit; /* bytes of device memory that the call may use; 0: no limit */
+  uint64_t memory_limit; /* bytes of workspace that the route may take; 0: no limit */
   const dsa_indexer_topk_desc *select;
   const dsa_sparse_attn_desc *attend;
 } dsa_forward_desc;
 
 DSA_API dsa_status dsa_forward(dsa_ctx *ctx, const dsa_forward_desc *desc, const dsa_exec *exec);
+
+/* Measures this machine as the context sees it (its device, threads and CPU tier) for
+ * DSA_ROUTE_AUTO, writes the constants to a file, and uses them in this context from then on.
+ * Takes seconds, with GPU and threads to itself; calls on the context may not run meanwhile.
+ * Contexts read the file when they are made; without one, or with one of another version, they
+ * reckon with built-in constants. The file is text that people can read and edit, written beside
+ * its place and then renamed. Nothing else in the library writes files. Since 0.1. */
+typedef void (*dsa_tune_progress)(void *user, double done, const char *what); /* done: 0 .. 1 */
+
+typedef struct dsa_tune_options {
+  uint32_t struct_size; /* sizeof(dsa_tune_options) */
+  uint32_t flags;       /* none defined: 0 */
+  const char *path;     /* NULL: dsa_ctx_options.tune_path's rule */
+  dsa_tune_progress progress; /* NULL: silent */
+  void *progress_user;
+} dsa_tune_options;
+
+/* `options` may be NULL. */
+DSA_API dsa_status dsa_tune(dsa_ctx *ctx, const dsa_tune_options *options);
 
 /* ---------------------------------------------------------------------------------------------
  * 12  Asking before running

@@ -55,6 +55,7 @@ typedef dsa_tensor dsa_new_tensor;
 %ignore DSA_H;
 %ignore dsa_ctx_options;
 %ignore dsa_exec;
+%ignore dsa_tune_options;
 %ignore struct_size;
 %ignore kind;
 %rename(Tensor) dsa_tensor;

@@ -1,6 +1,8 @@
 // Status, version, context.
 #include "core/context.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 
@@ -45,13 +47,15 @@ dsa_status dsa_ctx_create(const dsa_ctx_options* given_options, dsa_ctx** out) {
     if (!out) fail(DSA_ERROR_INVALID, "ctx_create: out is NULL");
     dsa_ctx_options options{};
     if (given_options) {
-      check_struct_size("ctx_options", given_options, given_options->struct_size,
-                        sizeof(dsa_ctx_options));
-      options = *given_options;
+      const uint32_t size = given_options->struct_size;
+      check_struct_size("ctx_options", given_options, size, sizeof(dsa_ctx_options),
+                        offsetof(dsa_ctx_options, pinned_bytes));
+      std::memcpy(&options, given_options, std::min<size_t>(size, sizeof options));
     }
-    if ((options.flags & ~uint32_t{DSA_CTX_DEVICE_OPTIONAL}) != 0) {
+    constexpr uint32_t kFlags = DSA_CTX_DEVICE_OPTIONAL | DSA_CTX_HYBRID_READY;
+    if ((options.flags & ~kFlags) != 0) {
       fail(DSA_ERROR_INVALID, "ctx_options.flags is 0x%x, unknown bits 0x%x", options.flags,
-           options.flags & ~uint32_t{DSA_CTX_DEVICE_OPTIONAL});
+           options.flags & ~kFlags);
     }
     if (options.device != 0 && options.device != DSA_DEVICE_CPU &&
         options.device != DSA_DEVICE_CUDA) {

@@ -20,8 +20,8 @@ bool is_empty(const dsa_tensor& t) {
 }  // namespace
 
 void check_struct_size(const char* name, const void* object, uint32_t struct_size,
-                       uint32_t known_size) {
-  if (struct_size < known_size || struct_size > kLargestStruct) {
+                       uint32_t known_size, uint32_t least_size) {
+  if (struct_size < (least_size ? least_size : known_size) || struct_size > kLargestStruct) {
     fail(DSA_ERROR_STRUCT_SIZE, "%s.struct_size is %u, this library's is %u", name, struct_size,
          known_size);
   }

@@ -9,9 +9,10 @@
 
 namespace dsa {
 
-// Accepts the struct as of this header, or a larger one whose unknown tail is zero.
+// Accepts the struct as of this header, or a larger one whose unknown tail is zero. `least_size`:
+// of the first version of a struct that has grown since (0: it has not).
 void check_struct_size(const char* name, const void* object, uint32_t struct_size,
-                       uint32_t known_size);
+                       uint32_t known_size, uint32_t least_size = 0);
 
 void check_kind(const char* op, uint32_t kind, int32_t expected);
 void check_flags(const char* op, uint64_t flags, uint64_t allowed);

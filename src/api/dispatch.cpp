@@ -5,25 +5,13 @@
 namespace dsa {
 namespace {
 
-void check_exec(const dsa_exec& exec, const CallDevice& device) {
-  check_struct_size("exec", &exec, exec.struct_size, sizeof(dsa_exec));
-  if (exec.flags != 0) fail(DSA_ERROR_INVALID, "exec.flags is 0x%x, none is defined", exec.flags);
-  if (exec.stream && device.type != DSA_DEVICE_CUDA) {
-    fail(DSA_ERROR_INVALID, "exec.stream is %p, must be NULL for CPU tensors", exec.stream);
-  }
-  if (!exec.workspace && exec.workspace_size != 0) {
-    fail(DSA_ERROR_WORKSPACE, "exec.workspace is NULL and exec.workspace_size is %" PRIu64,
-         exec.workspace_size);
-  }
-  if (reinterpret_cast<uintptr_t>(exec.workspace) % kWorkspaceAlignment != 0) {
-    fail(DSA_ERROR_WORKSPACE, "exec.workspace is %p, must be aligned to %" PRIu64 " bytes",
-         exec.workspace, kWorkspaceAlignment);
-  }
-}
-
 const Kernel& planned_kernel(const dsa_ctx& ctx, const dsa_plan& plan, const Call& call) {
-  const Kernel& kernel = *plan.kernel;
   if (plan.ctx != &ctx) fail(DSA_ERROR_INVALID, "exec.plan was made by another context");
+  if (!plan.kernel) {
+    fail(DSA_ERROR_INVALID, "exec.plan is for operation %d, the call is %d", DSA_OP_FORWARD,
+         call.operation);
+  }
+  const Kernel& kernel = *plan.kernel;
   if (kernel.operation != call.operation) {
     fail(DSA_ERROR_INVALID, "exec.plan is for operation %d, the call is %d", kernel.operation,
          call.operation);
@@ -40,36 +28,20 @@ const Kernel& planned_kernel(const dsa_ctx& ctx, const dsa_plan& plan, const Cal
 
 }  // namespace
 
-CallDevice devices_of(const dsa_ctx& ctx) {
-  CallDevice device;
-  if (const DeviceInfo* own = ctx.device()) device.cuda_id = own->id;
-  device.cuda_missing = ctx.cuda_missing.c_str();
-  return device;
-}
-
-const Kernel& pick_kernel(const dsa_ctx& ctx, const Call& call, std::vector<std::string>* refused) {
-  // Where no tensor says otherwise the call is the CPU's.
-  const int32_t device = call.device.type == 0 ? DSA_DEVICE_CPU : call.device.type;
-  const Kernel* picked = nullptr;
-  const char* last_name = "no kernel";
-  std::string last_reason = "this build has none";
-  for (const KernelState& state : ctx.kernels) {
-    if (state.kernel->operation != call.operation || state.kernel->device != device) continue;
-    const char* reason = state.reason.c_str();
-    if (state.reason.empty()) reason = state.kernel->refuse(call.params);
-    if (!reason || !*reason) {
-      picked = state.kernel;
-      break;
-    }
-    last_name = state.kernel->name;
-    last_reason = reason;
-    if (refused) refused->push_back(std::string(last_name) + ": " + reason);
+void check_exec(const dsa_exec& exec, const CallDevice& device) {
+  check_struct_size("exec", &exec, exec.struct_size, sizeof(dsa_exec));
+  if (exec.flags != 0) fail(DSA_ERROR_INVALID, "exec.flags is 0x%x, none is defined", exec.flags);
+  if (exec.stream && device.type != DSA_DEVICE_CUDA) {
+    fail(DSA_ERROR_INVALID, "exec.stream is %p, must be NULL for CPU tensors", exec.stream);
   }
-  if (!picked) {
-    fail(DSA_ERROR_UNSUPPORTED, "no kernel takes this call; %s: %s", last_name,
-         last_reason.c_str());
+  if (!exec.workspace && exec.workspace_size != 0) {
+    fail(DSA_ERROR_WORKSPACE, "exec.workspace is NULL and exec.workspace_size is %" PRIu64,
+         exec.workspace_size);
   }
-  return *picked;
+  if (reinterpret_cast<uintptr_t>(exec.workspace) % kWorkspaceAlignment != 0) {
+    fail(DSA_ERROR_WORKSPACE, "exec.workspace is %p, must be aligned to %" PRIu64 " bytes",
+         exec.workspace, kWorkspaceAlignment);
+  }
 }
 
 void launch(dsa_ctx& ctx, const Call& call, const dsa_exec* exec) {

@@ -4,24 +4,11 @@
 #include "api/descriptor.h"
 #include "api/guard.h"
 #include "api/make_params.h"
-#include "core/context.h"
+#include "core/pick.h"
 
 namespace dsa {
 
-// A call whose parameters are checked.
-struct Call {
-  int32_t operation;
-  CallDevice device;
-  const void* params;  // nullptr: no query rows, nothing to do
-};
-
-// What a call's tensors are checked against.
-CallDevice devices_of(const dsa_ctx& ctx);
-
-// The best usable kernel that does not refuse; throws DSA_ERROR_UNSUPPORTED with the reasons.
-// `refused` (optional) collects "name: reason".
-const Kernel& pick_kernel(const dsa_ctx& ctx, const Call& call,
-                          std::vector<std::string>* refused = nullptr);
+void check_exec(const dsa_exec& exec, const CallDevice& device);
 
 // Checks exec, takes its plan's kernel or picks one, finds workspace, launches.
 void launch(dsa_ctx& ctx, const Call& call, const dsa_exec* exec);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "api/dispatch.h"
+#include "api/forward_call.h"
 
 namespace dsa {
 namespace {
@@ -17,6 +18,22 @@ void with_typed(const dsa_ctx& ctx, const char* op, int32_t kind, const void* de
   CallDevice device = devices_of(ctx);
   const auto params = make_params(*typed, {.needs_data = false, .device = &device});
   f(Call{kind, device, &params});
+}
+
+bool is_forward(const void* desc) {
+  if (!desc) return false;
+  uint32_t head[2];  // struct_size, kind
+  std::memcpy(head, desc, sizeof head);
+  return head[1] == DSA_OP_FORWARD;
+}
+
+// The same for dsa_forward: f(call, route).
+template <class F>
+void with_route(const dsa_ctx& ctx, const void* desc, std::vector<std::string>* refused, F&& f) {
+  const auto* typed = static_cast<const dsa_forward_desc*>(desc);
+  check_descriptor("forward", typed, DSA_OP_FORWARD);
+  const ForwardCall call = make_forward(ctx, *typed, false);
+  f(call, choose_route(ctx, call, typed->route, refused));
 }
 
 template <class F>
@@ -35,9 +52,6 @@ void with_params(const dsa_ctx& ctx, const void* desc, F&& f) {
       return with_typed<dsa_sparse_attn_desc>(ctx, "sparse_attn", DSA_OP_SPARSE_ATTN, desc, f);
     case DSA_OP_MERGE_LSE:
       return with_typed<dsa_merge_lse_desc>(ctx, "merge_lse", DSA_OP_MERGE_LSE, desc, f);
-    case DSA_OP_FORWARD:
-      fail(DSA_ERROR_UNSUPPORTED,
-           "forward: reserved in this version; call dsa_indexer_topk and dsa_sparse_attn");
     default:
       fail(DSA_ERROR_INVALID, "the descriptor's kind is %u, must be 1 to 6", head[1]);
   }
@@ -51,6 +65,9 @@ using namespace dsa;
 dsa_status dsa_supports(dsa_ctx* ctx, const void* desc) {
   return guarded([&] {
     if (!ctx) fail(DSA_ERROR_INVALID, "supports: ctx is NULL");
+    if (is_forward(desc)) {
+      return with_route(*ctx, desc, nullptr, [](const ForwardCall&, const Route&) {});
+    }
     with_params(*ctx, desc, [&](const Call& call) { pick_kernel(*ctx, call); });
   });
 }
@@ -59,6 +76,11 @@ dsa_status dsa_workspace_size(dsa_ctx* ctx, const void* desc, uint64_t* bytes) {
   return guarded([&] {
     if (!ctx) fail(DSA_ERROR_INVALID, "workspace_size: ctx is NULL");
     if (!bytes) fail(DSA_ERROR_INVALID, "workspace_size: bytes is NULL");
+    if (is_forward(desc)) {
+      return with_route(*ctx, desc, nullptr, [&](const ForwardCall& call, const Route& route) {
+        *bytes = route.workspace(*ctx, call);
+      });
+    }
     with_params(*ctx, desc, [&](const Call& call) {
       const Kernel& kernel = pick_kernel(*ctx, call);
       *bytes = kernel.workspace(call.params, ctx->lanes_of(kernel));
@@ -70,18 +92,26 @@ dsa_status dsa_plan_create(dsa_ctx* ctx, const void* desc, dsa_plan** out) {
   return guarded([&] {
     if (!ctx) fail(DSA_ERROR_INVALID, "plan_create: ctx is NULL");
     if (!out) fail(DSA_ERROR_INVALID, "plan_create: out is NULL");
-    with_params(*ctx, desc, [&](const Call& call) {
-      auto plan = std::make_unique<dsa_plan>();
-      plan->ctx = ctx;
-      plan->kernel = &pick_kernel(*ctx, call, &plan->refused);
-      *out = plan.release();
-    });
+    auto plan = std::make_unique<dsa_plan>();
+    plan->ctx = ctx;
+    if (is_forward(desc)) {
+      with_route(*ctx, desc, &plan->refused,
+                 [&](const ForwardCall&, const Route& route) { plan->route = &route; });
+    } else {
+      with_params(*ctx, desc, [&](const Call& call) {
+        plan->kernel = &pick_kernel(*ctx, call, &plan->refused);
+      });
+    }
+    *out = plan.release();
   });
 }
 
 void dsa_plan_destroy(dsa_plan* plan) { delete plan; }
 
-const char* dsa_plan_kernel(const dsa_plan* plan) { return plan ? plan->kernel->name : nullptr; }
+const char* dsa_plan_kernel(const dsa_plan* plan) {
+  if (!plan) return nullptr;
+  return plan->route ? plan->route->name : plan->kernel->name;
+}
 
 const char* dsa_plan_refused(const dsa_plan* plan, int32_t i) {
   if (!plan || i < 0 || static_cast<size_t>(i) >= plan->refused.size()) return nullptr;

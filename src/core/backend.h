@@ -8,13 +8,7 @@
 namespace dsa {
 
 // Raised with every change of what stands below or of core/params.h.
-inline constexpr uint32_t kBackendAbi = 1;
-
-// The sizes of all that crosses: another build of the same number is caught by it.
-inline constexpr uint32_t kBackendLayout =
-    sizeof(TopkParams) + 3 * sizeof(IndexerParams) + 5 * sizeof(IndexerTopkParams) +
-    7 * sizeof(SparseAttnParams) + 11 * sizeof(MergeLseParams) + 13 * sizeof(Kernel) +
-    17 * sizeof(Run);
+inline constexpr uint32_t kBackendAbi = 2;
 
 struct BackendError {
   dsa_status status = DSA_OK;
@@ -24,8 +18,18 @@ struct BackendError {
 // One device of one context: its memory pool and what was loaded.
 struct BackendDevice;
 
+// What calls that take more than one kernel ask for. All answer false with `error` filled.
+struct BackendServices {
+  // Memory of one call from the device's pool, and back to it, in stream order;
+  // DSA_ERROR_CAPTURE while the stream is captured.
+  bool (*lend)(BackendDevice* device, void* stream, uint64_t bytes, char** memory,
+               BackendError* error);
+  bool (*give_back)(BackendDevice* device, void* stream, char* memory, BackendError* error);
+  bool (*is_capturing)(BackendDevice* device, void* stream, bool* answer, BackendError* error);
+};
+
 struct Backend {
-  uint32_t layout;              // kBackendLayout
+  uint32_t layout;              // kBackendLayout, below
   const char* runtime_version;  // "13.0"
   KernelList kernels;
   // Opens a device; nullptr and the reason where there is none or its driver is too old. The
@@ -38,7 +42,14 @@ struct Backend {
   // order; DSA_ERROR_CAPTURE while the stream is captured.
   bool (*launch)(BackendDevice* device, const Kernel* kernel, const void* params, Run run,
                  uint64_t needed, BackendError* error);
+  const BackendServices* services;
 };
+
+// The sizes of all that crosses: another build of the same number is caught by it.
+inline constexpr uint32_t kBackendLayout =
+    sizeof(TopkParams) + 3 * sizeof(IndexerParams) + 5 * sizeof(IndexerTopkParams) +
+    7 * sizeof(SparseAttnParams) + 11 * sizeof(MergeLseParams) + 13 * sizeof(Kernel) +
+    17 * sizeof(Run) + 19 * sizeof(BackendServices);
 
 // extern "C" const Backend* dsa_cuda_backend(uint32_t abi): NULL for another number than its own.
 using BackendEntry = const Backend* (*)(uint32_t abi);

@@ -16,6 +16,8 @@
 
 namespace dsa {
 
+struct Route;  // hybrid/route.h
+
 // A kernel of the build with what this context says of it.
 struct KernelState {
   const Kernel* kernel;
@@ -60,8 +62,9 @@ struct dsa_ctx {
 };
 
 struct dsa_plan {
-  const dsa_ctx* ctx;
-  const dsa::Kernel* kernel;
+  const dsa_ctx* ctx = nullptr;
+  const dsa::Kernel* kernel = nullptr;
+  const dsa::Route* route = nullptr;  // of dsa_forward, which has no kernel of its own
   std::vector<std::string> refused;
 };
 

@@ -100,4 +100,28 @@ void CudaModule::launch(const Kernel& kernel, const void* params, const Run& run
   }
 }
 
+char* CudaModule::lend(void* stream, uint64_t bytes) {
+  BackendError error;
+  char* memory = nullptr;
+  if (!backend_->services->lend(device_, stream, bytes, &memory, &error)) {
+    fail(error.status, "%s", error.text);
+  }
+  return memory;
+}
+
+void CudaModule::give_back(void* stream, char* memory) noexcept {
+  // Fails only where the device does, which the next call reports.
+  BackendError error;
+  backend_->services->give_back(device_, stream, memory, &error);
+}
+
+bool CudaModule::is_capturing(void* stream) {
+  BackendError error;
+  bool answer = false;
+  if (!backend_->services->is_capturing(device_, stream, &answer, &error)) {
+    fail(error.status, "%s", error.text);
+  }
+  return answer;
+}
+
 }  // namespace dsa

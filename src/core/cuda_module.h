@@ -31,6 +31,9 @@ class CudaModule {
   // Throw what the module answers.
   void load(const Kernel& kernel);
   void launch(const Kernel& kernel, const void* params, const Run& run, uint64_t needed);
+  char* lend(void* stream, uint64_t bytes);
+  void give_back(void* stream, char* memory) noexcept;
+  bool is_capturing(void* stream);
 
  private:
   CudaModule(const Backend* backend, std::string path);

@@ -1,53 +1,17 @@
-// The module's one exported function, and what stands behind it: devices, memory pools, launches.
-#include "core/backend.h"
-
-#include <cuda_runtime.h>
-
+// The module's one exported function, and what stands behind it: devices, launches.
 #include <cstdio>
 #include <new>
 
+#include "cuda/device.h"
 #include "cuda/registry.h"
+#include "cuda/services.h"
 
 namespace dsa {
-
-struct BackendDevice {
-  int32_t id = 0;
-  DeviceInfo info;
-  cudaMemPool_t pool = nullptr;
-};
-
 namespace {
 
+using namespace cuda;
+
 constexpr const char* kRuntimeVersion = DSA_CUDA_VERSION;  // of the toolkit it was built with
-
-void describe(BackendError* error, dsa_status status, const char* what, cudaError_t code) {
-  error->status = status;
-  std::snprintf(error->text, sizeof error->text, "%s: %s (%s)", what, cudaGetErrorString(code),
-                cudaGetErrorName(code));
-}
-
-// The calling thread's current device, put back at the end.
-class CurrentDevice {
- public:
-  explicit CurrentDevice(int32_t id) {
-    error_ = cudaGetDevice(&before_);
-    if (error_ == cudaSuccess && before_ != id) {
-      error_ = cudaSetDevice(id);
-      changed_ = error_ == cudaSuccess;
-    }
-  }
-  ~CurrentDevice() {
-    if (changed_) cudaSetDevice(before_);
-  }
-  CurrentDevice(const CurrentDevice&) = delete;
-  CurrentDevice& operator=(const CurrentDevice&) = delete;
-  cudaError_t error() const { return error_; }
-
- private:
-  int32_t before_ = 0;
-  bool changed_ = false;
-  cudaError_t error_;
-};
 
 // Why there is no device, in words that say what to do.
 void describe_missing(BackendError* error, int32_t device_id, cudaError_t code) {
@@ -138,30 +102,7 @@ bool load(BackendDevice* device, const Kernel* kernel, BackendError* error) {
   const CurrentDevice current(device->id);
   cudaError_t code = current.error();
   if (code == cudaSuccess) code = static_cast<cudaError_t>(kernel->load());
-  if (code == cudaSuccess) return true;
-  describe(error, DSA_ERROR_DEVICE, kernel->name, code);
-  cudaGetLastError();
-  return false;
-}
-
-// Memory of one call from the pool, in stream order.
-cudaError_t lend(BackendDevice* device, cudaStream_t stream, uint64_t bytes, char*& memory,
-                 BackendError* error) {
-  cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
-  const cudaError_t code = cudaStreamIsCapturing(stream, &capture);
-  if (code != cudaSuccess) return code;
-  if (capture != cudaStreamCaptureStatusNone) {
-    error->status = DSA_ERROR_CAPTURE;
-    std::snprintf(error->text, sizeof error->text,
-                  "exec.workspace is NULL in a call that is captured and needs %llu bytes; give "
-                  "one of dsa_workspace_size bytes",
-                  static_cast<unsigned long long>(bytes));
-    return cudaErrorStreamCaptureUnsupported;
-  }
-  void* address = nullptr;
-  const cudaError_t allocated = cudaMallocFromPoolAsync(&address, bytes, device->pool, stream);
-  memory = static_cast<char*>(address);
-  return allocated;
+  return report(error, kernel->name, code);
 }
 
 bool launch(BackendDevice* device, const Kernel* kernel, const void* params, Run run,
@@ -172,7 +113,7 @@ bool launch(BackendDevice* device, const Kernel* kernel, const void* params, Run
   cudaError_t code = current.error();
   char* lent = nullptr;
   if (code == cudaSuccess && needed > 0 && !run.workspace) {
-    code = lend(device, stream, needed, lent, error);
+    code = lend_memory(*device, stream, needed, lent, error);
     run.workspace = lent;
   }
   if (code == cudaSuccess) code = static_cast<cudaError_t>(kernel->launch(params, run));
@@ -180,13 +121,7 @@ bool launch(BackendDevice* device, const Kernel* kernel, const void* params, Run
     const cudaError_t freed = cudaFreeAsync(lent, stream);
     if (code == cudaSuccess) code = freed;
   }
-  if (code == cudaSuccess) return true;
-  if (error->status == DSA_OK) {
-    describe(error, code == cudaErrorMemoryAllocation ? DSA_ERROR_NO_MEMORY : DSA_ERROR_DEVICE,
-             kernel->name, code);
-  }
-  cudaGetLastError();  // this runtime's own; the caller's is another
-  return false;
+  return report(error, kernel->name, code);
 }
 
 }  // namespace
@@ -196,6 +131,6 @@ extern "C" __attribute__((visibility("default"))) const dsa::Backend* dsa_cuda_b
     uint32_t abi) {
   static const dsa::Backend backend = {
       dsa::kBackendLayout, dsa::kRuntimeVersion, dsa::cuda::kernels(), dsa::open, dsa::close,
-      dsa::load,           dsa::launch};
+      dsa::load,           dsa::launch,          &dsa::cuda::kServices};
   return abi == dsa::kBackendAbi ? &backend : nullptr;
 }

@@ -12,8 +12,9 @@ namespace dsa::cuda {
 namespace {
 
 const Kernel* const kKernels[] = {
-    &kIndexerSm90, &kIndexerSm80, &kIndexerTopkSm90, &kIndexerTopkSm80, &kTopkRegisters, &kTopkWarp,
-    &kTopkSplit,   &kTopkGated,   &kTopkBlock,       &kSparseAttnMma,   &kSparseAttnAny, &kMergeLse,
+    &kIndexerSm90,    &kIndexerSm80,   &kIndexerTopkSm90, &kIndexerTopkSm80, &kTopkRegisters,
+    &kTopkWarp,       &kTopkSplit,     &kTopkGated,       &kTopkBlock,       &kSparseAttnMma,
+    &kSparseAttnWarp, &kSparseAttnAny, &kMergeLse,
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ AT(dsa_tensor, device, 96);
 AT(dsa_tensor, device_id, 100);
 AT(dsa_tensor, reserved, 104);
 
-SIZE(dsa_ctx_options, 104);
+SIZE(dsa_ctx_options, 120);
 AT(dsa_ctx_options, struct_size, 0);
 AT(dsa_ctx_options, flags, 4);
 AT(dsa_ctx_options, device, 8);
@@ -35,6 +35,8 @@ AT(dsa_ctx_options, allocator_user, 72);
 AT(dsa_ctx_options, log, 80);
 AT(dsa_ctx_options, log_user, 88);
 AT(dsa_ctx_options, module_path, 96);
+AT(dsa_ctx_options, pinned_bytes, 104);
+AT(dsa_ctx_options, tune_path, 112);
 
 SIZE(dsa_exec, 48);
 AT(dsa_exec, struct_size, 0);
@@ -242,6 +244,13 @@ AT(dsa_forward_desc, gpu_busy, 20);
 AT(dsa_forward_desc, memory_limit, 24);
 AT(dsa_forward_desc, select, 32);
 AT(dsa_forward_desc, attend, 40);
+
+SIZE(dsa_tune_options, 32);
+AT(dsa_tune_options, struct_size, 0);
+AT(dsa_tune_options, flags, 4);
+AT(dsa_tune_options, path, 8);
+AT(dsa_tune_options, progress, 16);
+AT(dsa_tune_options, progress_user, 24);
 
 SIZE(dsa_kernel_info, 256);
 AT(dsa_kernel_info, struct_size, 0);

@@ -267,12 +267,45 @@ def test_two_scopes_are_a_merge(rng):
     np.testing.assert_array_equal(largest.max, lses.max(0))
 
 
-def test_forward_is_reserved(rng):
-    q, keys = normal(rng, 2, 2, 16), normal(rng, 20, 16)
-    select = libdsa.prepare(libdsa.indexer_topk, q, keys, None, 4)
-    attend = libdsa.prepare(libdsa.sparse_attn, q, keys, k=4, scale=0.1)
-    with pytest.raises(libdsa.UnsupportedError, match="forward"):
-        libdsa.forward(select, attend)
-    assert not libdsa.supports(libdsa.forward, select, attend)
+def forward_parts(rng, **outputs):
+    inputs = normal(rng, 6, 2, 16), normal(rng, 40, 16), normal(rng, 6, 2)
+    q, kv = normal(rng, 6, 4, 32), normal(rng, 40, 32)
+    causal = dict(flags=libdsa.CAUSAL, offset=30)
+    select = libdsa.prepare(libdsa.indexer_topk, *inputs, 8, **causal, **outputs)
+    attend = libdsa.prepare(libdsa.sparse_attn, q, kv, scale=0.2, value_dim=24, **causal)
+    selected = libdsa.indexer_topk(*inputs, 8, **causal)
+    wanted = libdsa.sparse_attn(q, kv, selected.indices, scale=0.2, value_dim=24)
+    return select, attend, selected, wanted
+
+
+def test_forward_is_selection_and_attention(rng):
+    select, attend, selected, wanted = forward_parts(rng)
+    done = libdsa.forward(select, attend, route=libdsa.ROUTE_CPU)
+    assert done.out is attend.result.out and done.out.shape == (6, 4, 24)
+    np.testing.assert_array_equal(select.result.indices, selected.indices)
+    np.testing.assert_array_equal(done.out, wanted.out)
+    np.testing.assert_array_equal(done.lse, wanted.lse)
+
+
+def test_forward_without_outputs_of_the_selection(rng):
+    select, attend, _, wanted = forward_parts(rng, indices=False, values=False, counts=False)
+    call = libdsa.prepare(libdsa.forward, select, attend)
+    assert call.supports()
+    call.use_workspace(libdsa.workspace(call.workspace_size()))
+    np.testing.assert_array_equal(call().out, wanted.out)
+    plan = libdsa.Plan(libdsa.forward, select, attend)
+    assert plan.kernel == "forward.cpu"
+    assert any("the tensors are on the CPU" in line for line in plan.refused)
+    attend.result.out[:] = 0
+    np.testing.assert_array_equal(libdsa.forward(select, attend, plan=plan).out, wanted.out)
+
+
+def test_forward_refuses(rng):
+    select, attend, _, _ = forward_parts(rng)
+    with pytest.raises(libdsa.UnsupportedError, match="route is 1 .gpu.: the tensors are on the CPU"):
+        libdsa.forward(select, attend, route=libdsa.ROUTE_GPU)
+    assert not libdsa.supports(libdsa.forward, select, attend, route=libdsa.ROUTE_HYBRID)
+    with pytest.raises(libdsa.UnsupportedError, match="memory_limit is 1"):
+        libdsa.forward(select, attend, memory_limit=1)
     with pytest.raises(TypeError, match="select"):
         libdsa.forward(attend, attend)

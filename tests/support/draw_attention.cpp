@@ -56,12 +56,14 @@ dsa_tensor draw_scale(Random& random, Arena& arena, const CacheShape& cache, int
 }
 
 dsa_tensor draw_part(Random& random, Arena& arena, const CacheShape& cache, int64_t kv_heads,
-                     int64_t width, bool bf16) {
+                     int64_t width, int32_t uniform) {
   std::vector<int64_t> shape = cache.axes;
   if (kv_heads > 0) shape.push_back(kv_heads);
   shape.push_back(width);
-  const Arena::Style style{.broadcast = !bf16 && random.chance(0.2), .last_dense = bf16};
-  const dsa_tensor t = arena.input(bf16 ? int32_t(DSA_BF16) : draw_key_dtype(random), shape, style);
+  const Arena::Style style{.broadcast = uniform == 0 && random.chance(0.2),
+                           .last_dense = uniform != 0,
+                           .align_elements = uniform == DSA_F32 ? 4 : 1};
+  const dsa_tensor t = arena.input(uniform ? uniform : draw_key_dtype(random), shape, style);
   fill(t, [&] { return small_number(random); });
   return t;
 }
@@ -85,19 +87,19 @@ int64_t draw_kv(Random& random, Arena& arena, const Frame& f, const AttnShape& s
   // Head axis: 0 none, else KV heads.
   int64_t kv_heads = 0;
   if (random.chance(0.4)) {
-    kv_heads = random.chance(0.3) || shape.bf16 ? 1 : shape.heads;
+    kv_heads = random.chance(0.3) || shape.uniform == DSA_BF16 ? 1 : shape.heads;
     while (random.chance(0.5) && kv_heads % 2 == 0) kv_heads /= 2;
   }
-  *out.kv = draw_part(random, arena, cache, kv_heads, shape.dim, shape.bf16);
+  *out.kv = draw_part(random, arena, cache, kv_heads, shape.dim, shape.uniform);
   if (shape.dim2 > 0) {
-    *out.kv2 = draw_part(random, arena, cache, kv_heads, shape.dim2, shape.bf16);
+    *out.kv2 = draw_part(random, arena, cache, kv_heads, shape.dim2, shape.uniform);
   }
   const bool apart = shape.value_dim > shape.dim || random.chance(0.4);
-  if (apart) *out.v = draw_part(random, arena, cache, kv_heads, shape.value_dim, shape.bf16);
-  if (!shape.bf16 && random.chance(0.3)) {
+  if (apart) *out.v = draw_part(random, arena, cache, kv_heads, shape.value_dim, shape.uniform);
+  if (shape.uniform == 0 && random.chance(0.3)) {
     *out.kv_scale = draw_scale(random, arena, cache, shape.dim, shape.packed);
   }
-  if (!shape.bf16 && apart && random.chance(0.3)) {
+  if (shape.uniform == 0 && apart && random.chance(0.3)) {
     *out.v_scale = draw_scale(random, arena, cache, shape.value_dim, false);
   }
   return cache.keys;

@@ -12,7 +12,7 @@ struct AttnShape {
   int64_t dim2;       // 0: one piece
   int64_t value_dim;  // Dv
   bool packed;        // q of 576
-  bool bf16;          // everything bf16 and adjacent, without scales
+  int32_t uniform;    // everything of this dtype and adjacent, without scales; 0: anything
 };
 
 // The fields of a scope, whichever suffix they have.

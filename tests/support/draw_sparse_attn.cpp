@@ -16,9 +16,9 @@ constexpr int64_t kLargeWork = 6000000;
 AttnShape draw_shape(Random& random) {
   AttnShape s{};
   s.heads = random.pick<int64_t>({1, 2, 3, 4, 6, 8, 16, 17, 20, 32});
-  s.bf16 = random.chance(0.3);
-  if (s.bf16) s.heads = random.pick<int64_t>({4, 5, 8, 16, 20, 32});
-  s.packed = !s.bf16 && random.chance(0.12);
+  s.uniform = random.chance(0.3) ? DSA_BF16 : random.chance(0.1) ? DSA_F32 : 0;
+  if (s.uniform == DSA_BF16) s.heads = random.pick<int64_t>({4, 5, 8, 16, 20, 32});
+  s.packed = s.uniform == 0 && random.chance(0.12);
   if (s.packed) {
     s.heads = random.between(1, 5);
     s.dim = 576;
@@ -30,7 +30,7 @@ AttnShape draw_shape(Random& random) {
   };
   s.dim = dim();
   if (random.chance(0.15)) {  // room for many keys: rows of several pieces
-    s.heads = s.bf16 ? 4 : random.between(1, 4);
+    s.heads = s.uniform == DSA_BF16 ? 4 : random.between(1, 4);
     s.dim = s.value_dim = random.between(4, 16);
     return s;
   }
@@ -118,7 +118,7 @@ void draw_second(Random& random, Arena& arena, const Frame& f, const AttnShape& 
 void draw_queries(Random& random, Arena& arena, const Frame& f, const AttnShape& shape,
                   dsa_sparse_attn_desc& d) {
   const auto part = [&](int64_t width) {
-    const int32_t dtype = shape.bf16 ? int32_t(DSA_BF16) : draw_key_dtype(random);
+    const int32_t dtype = shape.uniform ? shape.uniform : draw_key_dtype(random);
     const dsa_tensor q = arena.input(dtype, row_shape(random, f, {shape.heads, width}),
                                      {.broadcast = random.chance(0.1)});
     fill(q, [&] { return random.normal(); });
@@ -126,7 +126,7 @@ void draw_queries(Random& random, Arena& arena, const Frame& f, const AttnShape&
   };
   d.q = part(shape.dim);
   if (shape.dim2 > 0) d.q2 = part(shape.dim2);
-  if (!shape.bf16 && random.chance(0.2)) {
+  if (shape.uniform == 0 && random.chance(0.2)) {
     d.q_scale = random.chance(0.3) ? arena.input(DSA_F32, {1}, {})
                                    : arena.input(DSA_F32, row_shape(random, f, {shape.heads}),
                                                  {.broadcast = true});

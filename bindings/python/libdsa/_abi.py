@@ -1,7 +1,7 @@
 """dsa.h for ctypes: structures and function signatures."""
 
-from ctypes import (CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_float, c_int32, c_int64,
-                    c_uint32, c_uint64, c_void_p)
+from ctypes import (CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_double, c_float, c_int32,
+                    c_int64, c_uint32, c_uint64, c_void_p)
 
 from ._constants import *  # noqa: F403
 
@@ -26,13 +26,22 @@ class CtxOptions(Structure):
                 ("cpu_mask", POINTER(c_uint64)), ("cpu_mask_words", c_uint64),
                 ("parallel_for", ParallelFor), ("parallel_user", c_void_p),
                 ("allocate", Allocate), ("release", Release), ("allocator_user", c_void_p),
-                ("log", Log), ("log_user", c_void_p), ("module_path", c_char_p)]
+                ("log", Log), ("log_user", c_void_p), ("module_path", c_char_p),
+                ("pinned_bytes", c_uint64), ("tune_path", c_char_p)]
 
 
 class Exec(Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("stream", c_void_p),
                 ("workspace", c_void_p), ("workspace_size", c_uint64), ("plan", c_void_p),
                 ("parallel_user", c_void_p)]
+
+
+TuneProgress = CFUNCTYPE(None, c_void_p, c_double, c_char_p)
+
+
+class TuneOptions(Structure):
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("path", c_char_p),
+                ("progress", TuneProgress), ("progress_user", c_void_p)]
 
 
 class KernelInfo(Structure):
@@ -107,7 +116,7 @@ STRUCTURES = {
     "dsa_indexer_desc": IndexerDesc, "dsa_topk_desc": TopkDesc,
     "dsa_indexer_topk_desc": IndexerTopkDesc, "dsa_sparse_attn_desc": SparseAttnDesc,
     "dsa_merge_lse_desc": MergeLseDesc, "dsa_forward_desc": ForwardDesc,
-    "dsa_kernel_info": KernelInfo,
+    "dsa_tune_options": TuneOptions, "dsa_kernel_info": KernelInfo,
 }
 
 # Contexts, plans, descriptors and execs go as addresses or ctypes instances: both are c_void_p.
@@ -126,6 +135,7 @@ FUNCTIONS = {
     "dsa_sparse_attn": _OPERATION,
     "dsa_merge_lse": _OPERATION,
     "dsa_forward": _OPERATION,
+    "dsa_tune": (c_int32, [c_void_p, POINTER(TuneOptions)]),
     "dsa_supports": (c_int32, [c_void_p, c_void_p]),
     "dsa_workspace_size": (c_int32, [c_void_p, c_void_p, POINTER(c_uint64)]),
     "dsa_plan_create": (c_int32, [c_void_p, c_void_p, POINTER(c_void_p)]),

@@ -60,6 +60,11 @@ class Call:
             check(status)
         return self.result
 
+    @property
+    def stream(self) -> int | None:
+        """That of the call, or of its arrays' framework."""
+        return self._keep["stream"]
+
     def use_workspace(self, workspace: Any) -> None:
         """Gives the call a workspace of at least `workspace_size()` bytes, on its device."""
         self._keep["workspace"] = workspace

@@ -31,8 +31,9 @@ DEVICE_CPU = 1
 DEVICE_CUDA = 2
 DEVICE_CUDA_HOST = 3
 
-# Flag of a context
+# Flags of a context
 CTX_DEVICE_OPTIONAL = 1 << 0
+CTX_HYBRID_READY = 1 << 1
 
 # Operation
 OP_INDEXER = 1

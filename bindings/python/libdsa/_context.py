@@ -57,21 +57,30 @@ class Context:
       log                 function(level, text); level 0 error, 1 warning, 2 information, 3 detail
       module_path         libdsa-cuda.so or its folder; None: DSA_BACKEND_PATH, else that of the
                           package libdsa-cuda13, else beside libdsa.so
+      pinned_bytes        most bytes of pinned memory of the hybrid routes; 0: 256 MiB
+      tune_path           file of dsa_tune; None: DSA_TUNE_FILE, else in the user's cache folder
+      hybrid_ready        make what the hybrid routes need now, not in the first such call
     """
 
     def __init__(self, *, device: int = 0, device_id: int = 0,
-                 device_optional: bool = False, num_threads: int = 0, numa_node: int = 0, cpu_mask: Iterable[int] | None = None,
+                 device_optional: bool = False, num_threads: int = 0, numa_node: int = 0,
+                 cpu_mask: Iterable[int] | None = None,
                  parallel_for: Callable[[int, Callable[[int], None]], Any] | None = None,
                  parallel_user: int = 0,
                  allocate: Callable[[int, int], int | None] | None = None,
                  release: Callable[[int, int], None] | None = None,
                  log: Callable[[int, str], None] | None = None,
-                 module_path: str | os.PathLike[str] | None = None):
+                 module_path: str | os.PathLike[str] | None = None, pinned_bytes: int = 0,
+                 tune_path: str | os.PathLike[str] | None = None, hybrid_ready: bool = False):
         self._handle: Handle | None = None
-        flags = _abi.CTX_DEVICE_OPTIONAL if device_optional else 0
+        flags = (_abi.CTX_DEVICE_OPTIONAL if device_optional else 0) | \
+            (_abi.CTX_HYBRID_READY if hybrid_ready else 0)
         options = _abi.CtxOptions(struct_size=ctypes.sizeof(_abi.CtxOptions), flags=flags,
                                   device=device, device_id=device_id, num_threads=num_threads,
-                                  numa_node=numa_node, parallel_user=parallel_user)
+                                  numa_node=numa_node, parallel_user=parallel_user,
+                                  pinned_bytes=pinned_bytes)
+        if tune_path is not None:
+            options.tune_path = os.fsencode(tune_path)
         if cpu_mask is not None:
             mask = sum(1 << cpu for cpu in set(cpu_mask))
             words = max(1, (mask.bit_length() + 63) // 64)

@@ -319,6 +319,10 @@ def _forward_call(fields: Fields) -> Call:
         struct_size=ctypes.sizeof(_abi.ForwardDesc), kind=_abi.OP_FORWARD, flags=fields["flags"],
         route=fields["route"], gpu_busy=fields["gpu_busy"], memory_limit=fields["memory_limit"],
         select=ctypes.pointer(select.desc), attend=ctypes.pointer(attend.desc))
+    if fields["ctx"] is None and fields["plan"] is None:
+        fields["ctx"] = attend.context
+    if fields["stream"] is None:
+        fields["stream"] = attend.stream
     return Call(lib.dsa_forward, desc, fields, attend.result)
 
 
@@ -327,7 +331,10 @@ def forward(select: Call, attend: Call, *, flags: int = 0, route: int = _abi.ROU
             stream: int | None = None, workspace: Array | None = None,
             plan: Plan | None = None, parallel_user: int | None = None) -> AttnResult:
     """Selection and attention of one layer in one call: `select` is prepare(indexer_topk, ...),
-    `attend` prepare(sparse_attn, ...). Reserved: raises UnsupportedError in this version.
+    `attend` prepare(sparse_attn, ...) without indices; outputs of select that were given are filled
+    too. route: ROUTE_AUTO (the one predicted to be the fastest), ROUTE_GPU, ROUTE_CPU, or, for
+    tensors on the GPU, ROUTE_HYBRID or ROUTE_HYBRID_PREFILTER (the CPU selects). gpu_busy: share of
+    the GPU that other work takes, 0 to 1. memory_limit: bytes of workspace, 0: no limit.
 
     Returns attend's AttnResult.
     """

@@ -6,6 +6,7 @@
 namespace dsa::cuda {
 
 extern const Kernel kSparseAttnMma;
+extern const Kernel kSparseAttnWarp;
 extern const Kernel kSparseAttnAny;
 
 }  // namespace dsa::cuda

@@ -106,6 +106,7 @@ pub type dsa_log = ::core::option::Option<
     ),
 >;
 pub const DSA_CTX_DEVICE_OPTIONAL: i32 = 1;
+pub const DSA_CTX_HYBRID_READY: i32 = 2;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct dsa_ctx_options {
@@ -125,10 +126,12 @@ pub struct dsa_ctx_options {
     pub log: dsa_log,
     pub log_user: *mut ::core::ffi::c_void,
     pub module_path: *const ::core::ffi::c_char,
+    pub pinned_bytes: u64,
+    pub tune_path: *const ::core::ffi::c_char,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of dsa_ctx_options"][::core::mem::size_of::<dsa_ctx_options>() - 104usize];
+    ["Size of dsa_ctx_options"][::core::mem::size_of::<dsa_ctx_options>() - 120usize];
     [
         "Alignment of dsa_ctx_options",
     ][::core::mem::align_of::<dsa_ctx_options>() - 8usize];
@@ -180,6 +183,12 @@ const _: () = {
     [
         "Offset of field: dsa_ctx_options::module_path",
     ][::core::mem::offset_of!(dsa_ctx_options, module_path) - 96usize];
+    [
+        "Offset of field: dsa_ctx_options::pinned_bytes",
+    ][::core::mem::offset_of!(dsa_ctx_options, pinned_bytes) - 104usize];
+    [
+        "Offset of field: dsa_ctx_options::tune_path",
+    ][::core::mem::offset_of!(dsa_ctx_options, tune_path) - 112usize];
 };
 #[repr(C)]
 #[derive(Debug)]
@@ -1074,6 +1083,44 @@ const _: () = {
         "Offset of field: dsa_forward_desc::attend",
     ][::core::mem::offset_of!(dsa_forward_desc, attend) - 40usize];
 };
+pub type dsa_tune_progress = ::core::option::Option<
+    unsafe extern "C" fn(
+        user: *mut ::core::ffi::c_void,
+        done: f64,
+        what: *const ::core::ffi::c_char,
+    ),
+>;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct dsa_tune_options {
+    pub struct_size: u32,
+    pub flags: u32,
+    pub path: *const ::core::ffi::c_char,
+    pub progress: dsa_tune_progress,
+    pub progress_user: *mut ::core::ffi::c_void,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of dsa_tune_options"][::core::mem::size_of::<dsa_tune_options>() - 32usize];
+    [
+        "Alignment of dsa_tune_options",
+    ][::core::mem::align_of::<dsa_tune_options>() - 8usize];
+    [
+        "Offset of field: dsa_tune_options::struct_size",
+    ][::core::mem::offset_of!(dsa_tune_options, struct_size) - 0usize];
+    [
+        "Offset of field: dsa_tune_options::flags",
+    ][::core::mem::offset_of!(dsa_tune_options, flags) - 4usize];
+    [
+        "Offset of field: dsa_tune_options::path",
+    ][::core::mem::offset_of!(dsa_tune_options, path) - 8usize];
+    [
+        "Offset of field: dsa_tune_options::progress",
+    ][::core::mem::offset_of!(dsa_tune_options, progress) - 16usize];
+    [
+        "Offset of field: dsa_tune_options::progress_user",
+    ][::core::mem::offset_of!(dsa_tune_options, progress_user) - 24usize];
+};
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct dsa_kernel_info {
@@ -1159,6 +1206,7 @@ unsafe extern "C" {
         desc: *const dsa_forward_desc,
         exec: *const dsa_exec,
     ) -> dsa_status;
+    pub fn dsa_tune(ctx: *mut dsa_ctx, options: *const dsa_tune_options) -> dsa_status;
     pub fn dsa_supports(
         ctx: *mut dsa_ctx,
         desc: *const ::core::ffi::c_void,

@@ -1,0 +1,184 @@
+// dsa_forward by the routes of one device: what dsa_indexer_topk and dsa_sparse_attn give. And
+// every way to ask for what it cannot do.
+#include "support/forward.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "support/every_kernel.h"
+
+using namespace support;
+
+namespace {
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// On a GPU the calls are refused that its kernels refuse.
+void judge_route(int32_t route, Where where) {
+  const Context ctx = make_context("", 2);
+  ASSERT_TRUE(ctx);
+  const SeedRange range(600);
+  const double end = now() + 10;
+  int ran = 0;
+  for (uint64_t seed = range.first; seed < range.first + range.count && now() < end; ++seed) {
+    const auto c = draw_forward(seed, seed % 4 == 0 ? 100 : 8);
+    if (where == Where::kCopied) {
+      const dsa_indexer_topk_desc select = said_on_device(c->select);
+      const dsa_sparse_attn_desc attend = said_on_device(c->attend);
+      dsa_forward_desc d = c->desc(route);
+      d.select = &select;
+      d.attend = &attend;
+      if (dsa_supports(ctx.get(), &d) == DSA_ERROR_UNSUPPORTED) continue;
+    }
+    ASSERT_EQ(judge_forward(ctx.get(), *c, route, where), "") << describe(*c);
+    ++ran;
+  }
+  std::printf("[ COMPARED ] route %d: %d calls\n", route, ran);
+  EXPECT_GT(ran, 20);
+}
+
+TEST(Forward, CpuRoute) {
+  if (device_wanted()) GTEST_SKIP() << "the tensors are on the GPU";
+  judge_route(DSA_ROUTE_CPU, Where::kHost);
+}
+
+TEST(Forward, GpuRoute) {
+  if (!device_wanted()) GTEST_SKIP() << "no GPU was asked for (DSA_TEST_DEVICE=cuda)";
+  judge_route(DSA_ROUTE_GPU, Where::kCopied);
+}
+
+// A small call of each kind of field.
+struct Small {
+  float q[2 * 2 * 4] = {}, keys[6 * 4] = {}, kv[6 * 8] = {}, queries[2 * 4 * 8] = {},
+                  out[2 * 4 * 8];
+  int32_t numbers[2 * 3] = {};
+  dsa_indexer_topk_desc select = dsa_indexer_topk_desc_init();
+  dsa_sparse_attn_desc attend = dsa_sparse_attn_desc_init();
+  dsa_forward_desc d = dsa_forward_desc_init();
+
+  Small() {
+    select.q = dsa_tensor_3d(q, DSA_F32, 2, 2, 4);
+    select.keys = dsa_tensor_2d(keys, DSA_F32, 6, 4);
+    select.k = 3;
+    attend.q = dsa_tensor_3d(queries, DSA_F32, 2, 4, 8);
+    attend.kv = dsa_tensor_2d(kv, DSA_F32, 6, 8);
+    attend.scale = 0.5f;
+    attend.out = dsa_tensor_3d(out, DSA_F32, 2, 4, 8);
+    d.select = &select;
+    d.attend = &attend;
+    for (float& x : out) x = 7;
+  }
+  dsa_tensor rows_of_3() { return dsa_tensor_2d(numbers, DSA_I32, 2, 3); }
+};
+
+TEST(Forward, Refusals) {
+  const Context ctx = make_context();
+  const auto expect = [&](dsa_status status, const std::string& text, auto change) {
+    Small s;
+    change(s);
+    EXPECT_STREQ(dsa_status_name(dsa_forward(ctx.get(), &s.d, nullptr)), dsa_status_name(status))
+        << text;
+    EXPECT_TRUE(has(dsa_last_error(), text)) << dsa_last_error() << "; wanted " << text;
+    for (const float x : s.out) ASSERT_EQ(x, 7) << text;
+    // The questions answer alike, but for what only data can show.
+    if (!has(text, "overlap")) {
+      EXPECT_STREQ(dsa_status_name(dsa_supports(ctx.get(), &s.d)), dsa_status_name(status));
+      uint64_t bytes = 0;
+      EXPECT_STREQ(dsa_status_name(dsa_workspace_size(ctx.get(), &s.d, &bytes)),
+                   dsa_status_name(status));
+    }
+  };
+  constexpr dsa_status kInvalid = DSA_ERROR_INVALID, kUnsupported = DSA_ERROR_UNSUPPORTED;
+  expect(kInvalid, "forward.flags has 0x1", [](Small& s) { s.d.flags = 1; });
+  expect(kInvalid, "forward.route is 5", [](Small& s) { s.d.route = 5; });
+  expect(kInvalid, "forward.route is -1", [](Small& s) { s.d.route = -1; });
+  for (const float busy : {-0.1f, 1.5f, float(NAN)}) {
+    expect(kInvalid, "forward.gpu_busy is", [&](Small& s) { s.d.gpu_busy = busy; });
+  }
+  expect(kInvalid, "forward.select: the descriptor is NULL",
+         [](Small& s) { s.d.select = nullptr; });
+  expect(kInvalid, "forward.attend: the descriptor is NULL",
+         [](Small& s) { s.d.attend = nullptr; });
+  expect(kInvalid, "forward.select.kind is 4", [](Small& s) { s.select.kind = 4; });
+  expect(DSA_ERROR_STRUCT_SIZE, "forward.attend.struct_size is 8",
+         [](Small& s) { s.attend.struct_size = 8; });
+  expect(kInvalid, "forward.attend.selection is 3",
+         [](Small& s) { s.attend.selection = DSA_SELECTION_ALL; });
+  expect(kInvalid, "forward.attend.k is 4, forward.select.k is 3",
+         [](Small& s) { s.attend.k = 4; });
+  expect(kInvalid, "forward.attend.indices is given",
+         [](Small& s) { s.attend.indices = s.rows_of_3(); });
+  expect(kInvalid, "forward.attend.counts is given",
+         [](Small& s) { s.attend.counts = dsa_tensor_1d(s.numbers, DSA_I32, 2); });
+  expect(kInvalid, "forward.attend.cut_score is given",
+         [](Small& s) { s.attend.cut_score = dsa_tensor_1d(s.q, DSA_F32, 2); });
+  expect(kInvalid, "forward.attend.q has 1 query rows, forward.select.q has 2",
+         [](Small& s) { s.attend.q.shape[0] = s.attend.out.shape[0] = 1; });
+  expect(kInvalid, "indexer_topk.k is 0", [](Small& s) { s.select.k = 0; });
+  expect(kInvalid, "sparse_attn.scale is 0", [](Small& s) { s.attend.scale = 0; });
+  expect(kInvalid, "forward.attend.out and forward.select.q overlap",
+         [](Small& s) { s.attend.out.data = s.q; });
+  expect(kInvalid, "forward.select.indices and forward.attend.kv overlap", [](Small& s) {
+    s.select.indices = s.rows_of_3();
+    s.select.indices.data = s.kv;
+  });
+  expect(kUnsupported, "forward.route is 1 (gpu): the tensors are on the CPU",
+         [](Small& s) { s.d.route = DSA_ROUTE_GPU; });
+  expect(kUnsupported, "bytes of workspace, memory_limit is 1",
+         [](Small& s) { s.d.memory_limit = 1; });
+  if (device_wanted()) return;
+  expect(DSA_ERROR_NO_BACKEND, "sparse_attn.q.device is 2",
+         [](Small& s) { s.attend.q.device = DSA_DEVICE_CUDA; });
+}
+
+TEST(Forward, PlansAndWorkspace) {
+  const Context ctx = make_context();
+  Small s;
+  dsa_plan* plan = nullptr;
+  ASSERT_EQ(dsa_plan_create(ctx.get(), &s.d, &plan), DSA_OK) << dsa_last_error();
+  EXPECT_STREQ(dsa_plan_kernel(plan), "forward.cpu");
+  bool gpu_refused = false;
+  for (int32_t i = 0; const char* text = dsa_plan_refused(plan, i); ++i) {
+    gpu_refused = gpu_refused || has(text, "forward.gpu: the tensors are on the CPU");
+  }
+  EXPECT_TRUE(gpu_refused);
+  uint64_t bytes = 0;
+  ASSERT_EQ(dsa_workspace_size(ctx.get(), &s.d, &bytes), DSA_OK);
+  ASSERT_GT(bytes, 0u);
+  std::vector<char> memory(bytes + 256, char(0xff));
+  dsa_exec exec{};
+  exec.struct_size = sizeof exec;
+  exec.plan = plan;
+  exec.workspace = memory.data() + (256 - reinterpret_cast<uintptr_t>(memory.data()) % 256) % 256;
+  exec.workspace_size = bytes;
+  EXPECT_EQ(dsa_forward(ctx.get(), &s.d, &exec), DSA_OK) << dsa_last_error();
+  EXPECT_EQ(s.out[0], 0);
+  exec.workspace_size = bytes - 1;
+  EXPECT_EQ(dsa_forward(ctx.get(), &s.d, &exec), DSA_ERROR_WORKSPACE);
+  EXPECT_TRUE(has(dsa_last_error(), "forward.cpu needs " + std::to_string(bytes)))
+      << dsa_last_error();
+  exec.workspace_size = bytes;
+
+  // A plan is of one operation, one route and one context.
+  s.d.route = DSA_ROUTE_GPU;
+  EXPECT_EQ(dsa_forward(ctx.get(), &s.d, &exec), DSA_ERROR_INVALID);
+  EXPECT_TRUE(has(dsa_last_error(), "exec.plan is for route 2")) << dsa_last_error();
+  s.d.route = DSA_ROUTE_AUTO;
+  const Context other = make_context();
+  EXPECT_EQ(dsa_forward(other.get(), &s.d, &exec), DSA_ERROR_INVALID);
+  s.select.indices = s.rows_of_3();
+  EXPECT_EQ(dsa_indexer_topk(ctx.get(), &s.select, &exec), DSA_ERROR_INVALID);
+  EXPECT_TRUE(has(dsa_last_error(), "exec.plan is for operation 6")) << dsa_last_error();
+  dsa_plan* step = nullptr;
+  ASSERT_EQ(dsa_plan_create(ctx.get(), &s.select, &step), DSA_OK);
+  exec.plan = step;
+  EXPECT_EQ(dsa_forward(ctx.get(), &s.d, &exec), DSA_ERROR_INVALID);
+  EXPECT_TRUE(has(dsa_last_error(), "exec.plan is for operation 3")) << dsa_last_error();
+  dsa_plan_destroy(step);
+  dsa_plan_destroy(plan);
+}
+
+}  // namespace

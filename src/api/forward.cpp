@@ -25,7 +25,9 @@ void run_forward(dsa_ctx& ctx, const dsa_forward_desc& desc, const dsa_exec* exe
   ForwardCall call = make_forward(ctx, desc, true);
   if (exec) check_exec(*exec, call.device);
   if (query_rows(call.select) == 0) return;
-  call.capturing = call.on_gpu() && ctx.cuda->is_capturing(exec ? exec->stream : nullptr);
+  if (call.on_gpu()) {
+    ctx.cuda->ask(&BackendServices::is_capturing, exec ? exec->stream : nullptr, &call.capturing);
+  }
   const Route& route = exec && exec->plan ? planned_route(ctx, *exec->plan, call, desc.route)
                                           : choose_route(ctx, call, desc.route);
   Run run;

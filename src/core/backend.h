@@ -4,29 +4,12 @@
 
 #include "core/kernel.h"
 #include "core/params.h"
+#include "core/services.h"
 
 namespace dsa {
 
 // Raised with every change of what stands below or of core/params.h.
 inline constexpr uint32_t kBackendAbi = 2;
-
-struct BackendError {
-  dsa_status status = DSA_OK;
-  char text[384] = {};
-};
-
-// One device of one context: its memory pool and what was loaded.
-struct BackendDevice;
-
-// What calls that take more than one kernel ask for. All answer false with `error` filled.
-struct BackendServices {
-  // Memory of one call from the device's pool, and back to it, in stream order;
-  // DSA_ERROR_CAPTURE while the stream is captured.
-  bool (*lend)(BackendDevice* device, void* stream, uint64_t bytes, char** memory,
-               BackendError* error);
-  bool (*give_back)(BackendDevice* device, void* stream, char* memory, BackendError* error);
-  bool (*is_capturing)(BackendDevice* device, void* stream, bool* answer, BackendError* error);
-};
 
 struct Backend {
   uint32_t layout;              // kBackendLayout, below
@@ -42,14 +25,14 @@ struct Backend {
   // order; DSA_ERROR_CAPTURE while the stream is captured.
   bool (*launch)(BackendDevice* device, const Kernel* kernel, const void* params, Run run,
                  uint64_t needed, BackendError* error);
-  const BackendServices* services;
+  const BackendServices* services;  // core/services.h
 };
 
 // The sizes of all that crosses: another build of the same number is caught by it.
 inline constexpr uint32_t kBackendLayout =
     sizeof(TopkParams) + 3 * sizeof(IndexerParams) + 5 * sizeof(IndexerTopkParams) +
     7 * sizeof(SparseAttnParams) + 11 * sizeof(MergeLseParams) + 13 * sizeof(Kernel) +
-    17 * sizeof(Run) + 19 * sizeof(BackendServices);
+    17 * sizeof(Run) + 19 * sizeof(BackendServices) + 23 * sizeof(Shipment);
 
 // extern "C" const Backend* dsa_cuda_backend(uint32_t abi): NULL for another number than its own.
 using BackendEntry = const Backend* (*)(uint32_t abi);

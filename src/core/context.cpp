@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "hybrid/ring.h"
 
 namespace dsa {
 namespace {
@@ -110,7 +111,13 @@ dsa_ctx::dsa_ctx(const dsa_ctx_options& options)
   }
   if (options.device == DSA_DEVICE_CUDA) open_device(options);
   judge_kernels();
+  if (device()) {
+    hybrid = std::make_unique<dsa::HybridRing>(*cuda, cpus, options.pinned_bytes);
+    if (options.flags & DSA_CTX_HYBRID_READY) hybrid->make_ready();
+  }
 }
+
+dsa_ctx::~dsa_ctx() = default;
 
 void dsa_ctx::open_device(const dsa_ctx_options& options) {
   try {

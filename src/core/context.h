@@ -16,7 +16,8 @@
 
 namespace dsa {
 
-struct Route;  // hybrid/route.h
+struct Route;      // hybrid/route.h
+class HybridRing;  // hybrid/ring.h
 
 // A kernel of the build with what this context says of it.
 struct KernelState {
@@ -35,6 +36,7 @@ struct Environment {
 
 struct dsa_ctx {
   explicit dsa_ctx(const dsa_ctx_options& options);
+  ~dsa_ctx();
 
   dsa::Environment environment;
   dsa::Log log;
@@ -43,9 +45,10 @@ struct dsa_ctx {
   dsa::CpuChoice cpus;
   dsa::Parallel parallel;
   dsa::WorkspacePool workspaces;
-  std::unique_ptr<dsa::CudaModule> cuda;  // nullptr: CPU only
-  std::string cuda_missing;               // why there is no device although one was asked for
-  std::vector<dsa::KernelState> kernels;  // in registry order
+  std::unique_ptr<dsa::CudaModule> cuda;    // nullptr: CPU only
+  std::string cuda_missing;                 // why there is no device although one was asked for
+  std::vector<dsa::KernelState> kernels;    // in registry order
+  std::unique_ptr<dsa::HybridRing> hybrid;  // of a device
 
   // The CUDA device, or nullptr.
   const dsa::DeviceInfo* device() const {

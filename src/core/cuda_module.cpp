@@ -90,38 +90,14 @@ void CudaModule::open(int32_t device_id) {
 
 void CudaModule::load(const Kernel& kernel) {
   BackendError error;
-  if (!backend_->load(device_, &kernel, &error)) fail(error.status, "%s", error.text);
+  if (!backend_->load(device_, &kernel, &error)) throw_error(error);
 }
 
 void CudaModule::launch(const Kernel& kernel, const void* params, const Run& run, uint64_t needed) {
   BackendError error;
-  if (!backend_->launch(device_, &kernel, params, run, needed, &error)) {
-    fail(error.status, "%s", error.text);
-  }
+  if (!backend_->launch(device_, &kernel, params, run, needed, &error)) throw_error(error);
 }
 
-char* CudaModule::lend(void* stream, uint64_t bytes) {
-  BackendError error;
-  char* memory = nullptr;
-  if (!backend_->services->lend(device_, stream, bytes, &memory, &error)) {
-    fail(error.status, "%s", error.text);
-  }
-  return memory;
-}
-
-void CudaModule::give_back(void* stream, char* memory) noexcept {
-  // Fails only where the device does, which the next call reports.
-  BackendError error;
-  backend_->services->give_back(device_, stream, memory, &error);
-}
-
-bool CudaModule::is_capturing(void* stream) {
-  BackendError error;
-  bool answer = false;
-  if (!backend_->services->is_capturing(device_, stream, &answer, &error)) {
-    fail(error.status, "%s", error.text);
-  }
-  return answer;
-}
+void CudaModule::throw_error(const BackendError& error) { fail(error.status, "%s", error.text); }
 
 }  // namespace dsa

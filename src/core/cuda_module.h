@@ -31,12 +31,21 @@ class CudaModule {
   // Throw what the module answers.
   void load(const Kernel& kernel);
   void launch(const Kernel& kernel, const void* params, const Run& run, uint64_t needed);
-  char* lend(void* stream, uint64_t bytes);
-  void give_back(void* stream, char* memory) noexcept;
-  bool is_capturing(void* stream);
+  // Calls a service with the device before its arguments and the error behind them.
+  template <class Service, class... Args>
+  void ask(Service BackendServices::*service, Args... args) {
+    BackendError error;
+    if (!(backend_->services->*service)(device_, args..., &error)) throw_error(error);
+  }
+  // A service that cannot fail, or whose failure the next call will report.
+  template <class Service, class... Args>
+  auto tell(Service BackendServices::*service, Args... args) noexcept {
+    return (backend_->services->*service)(device_, args...);
+  }
 
  private:
   CudaModule(const Backend* backend, std::string path);
+  [[noreturn]] static void throw_error(const BackendError& error);
 
   const Backend* backend_;
   std::string path_;

@@ -24,7 +24,8 @@ Log::Log(dsa_log callback, void* user, const char* topics)
     : callback_(callback),
       user_(user),
       dispatch_(has_topic(topics, "dispatch")),
-      context_(has_topic(topics, "context")) {}
+      context_(has_topic(topics, "context")),
+      stages_(has_topic(topics, "stages")) {}
 
 void Log::write(int32_t level, const char* format, ...) const {
   char text[512];

@@ -12,6 +12,7 @@ class Log {
 
   bool dispatch() const { return dispatch_; }
   bool context() const { return context_; }
+  bool stages() const { return stages_; }
   // level as dsa_log.
   void write(int32_t level, const char* format, ...) const __attribute__((format(printf, 3, 4)));
 
@@ -20,6 +21,7 @@ class Log {
   void* user_;
   bool dispatch_;
   bool context_;
+  bool stages_;
 };
 
 }  // namespace dsa

@@ -112,6 +112,9 @@ struct AttnScope {
 struct SparseAttnParams {
   static constexpr int32_t kOperation = DSA_OP_SPARSE_ATTN;
   int64_t rows = 0;  // T
+  // Of a part of a call, CUDA only: rows [first_row, first_row + rows), numbered as in the whole
+  // call.
+  int64_t first_row = 0;
   int32_t heads = 0;
   int32_t value_dim = 0;  // Dv; 0 when out is absent
   float scale = 0;

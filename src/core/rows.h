@@ -84,6 +84,11 @@ struct Rows {
     return {r, static_cast<int32_t>(begin), static_cast<int32_t>(end)};
   }
 
+  // Whether span() reads nothing but what stands here, and so is right on the host.
+  bool on_host() const {
+    return !row_request.given() && (by == VisibleBy::kAll || by == VisibleBy::kCausal);
+  }
+
   // Most keys that any row can see: known on the host, so that kernels and workspace follow it.
   DSA_HOST_DEVICE int64_t max_length() const {
     int64_t most = key_limit;

@@ -1,34 +1,121 @@
 #include "cuda/services.h"
 
 #include "cuda/device.h"
+#include "cuda/hybrid/ship.h"
 
 namespace dsa::cuda {
 namespace {
 
-bool lend(BackendDevice* device, void* stream, uint64_t bytes, char** memory, BackendError* error) {
+// f() on the device, its answer reported.
+template <class F>
+bool on_device(BackendDevice* device, const char* what, BackendError* error, F&& f) {
   const CurrentDevice current(device->id);
   cudaError_t code = current.error();
-  if (code == cudaSuccess) {
-    code = lend_memory(*device, static_cast<cudaStream_t>(stream), bytes, *memory, error);
-  }
-  return report(error, "workspace", code);
+  if (code == cudaSuccess) code = f();
+  return report(error, what, code);
+}
+
+cudaStream_t stream_of(void* stream) { return static_cast<cudaStream_t>(stream); }
+cudaEvent_t event_of(void* event) { return static_cast<cudaEvent_t>(event); }
+
+bool lend(BackendDevice* device, void* stream, uint64_t bytes, char** memory, BackendError* error) {
+  return on_device(device, "workspace", error,
+                   [&] { return lend_memory(*device, stream_of(stream), bytes, *memory, error); });
 }
 
 bool give_back(BackendDevice* device, void* stream, char* memory, BackendError* error) {
-  const CurrentDevice current(device->id);
-  return report(error, "workspace", cudaFreeAsync(memory, static_cast<cudaStream_t>(stream)));
+  return on_device(device, "workspace", error,
+                   [&] { return cudaFreeAsync(memory, stream_of(stream)); });
 }
 
 bool is_capturing(BackendDevice* device, void* stream, bool* answer, BackendError* error) {
+  return on_device(device, "exec.stream", error, [&] {
+    cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    const cudaError_t code = cudaStreamIsCapturing(stream_of(stream), &status);
+    *answer = status != cudaStreamCaptureStatusNone;
+    return code;
+  });
+}
+
+bool make_stream(BackendDevice* device, void** stream, BackendError* error) {
+  return on_device(device, "a stream", error, [&] {
+    cudaStream_t made = nullptr;
+    const cudaError_t code = cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking);
+    *stream = made;
+    return code;
+  });
+}
+
+void free_stream(BackendDevice* device, void* stream) {
   const CurrentDevice current(device->id);
-  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
-  const cudaError_t code = cudaStreamIsCapturing(static_cast<cudaStream_t>(stream), &status);
-  *answer = status != cudaStreamCaptureStatusNone;
-  return report(error, "exec.stream", code);
+  cudaStreamDestroy(stream_of(stream));
+}
+
+bool make_event(BackendDevice* device, bool timed, void** event, BackendError* error) {
+  return on_device(device, "an event", error, [&] {
+    cudaEvent_t made = nullptr;
+    const cudaError_t code =
+        cudaEventCreateWithFlags(&made, timed ? cudaEventDefault : cudaEventDisableTiming);
+    *event = made;
+    return code;
+  });
+}
+
+void free_event(BackendDevice* device, void* event) {
+  const CurrentDevice current(device->id);
+  cudaEventDestroy(event_of(event));
+}
+
+bool record(BackendDevice* device, void* event, void* stream, BackendError* error) {
+  return on_device(device, "an event", error,
+                   [&] { return cudaEventRecord(event_of(event), stream_of(stream)); });
+}
+
+bool stream_waits(BackendDevice* device, void* stream, void* event, BackendError* error) {
+  return on_device(device, "an event", error,
+                   [&] { return cudaStreamWaitEvent(stream_of(stream), event_of(event), 0); });
+}
+
+bool wait(BackendDevice* device, void* event, BackendError* error) {
+  return on_device(device, "waiting", error, [&] { return cudaEventSynchronize(event_of(event)); });
+}
+
+bool wait_stream(BackendDevice* device, void* stream, BackendError* error) {
+  return on_device(device, "waiting", error,
+                   [&] { return cudaStreamSynchronize(stream_of(stream)); });
+}
+
+bool elapsed(BackendDevice* device, void* begin, void* end, float* ms, BackendError* error) {
+  return on_device(device, "an event", error,
+                   [&] { return cudaEventElapsedTime(ms, event_of(begin), event_of(end)); });
+}
+
+bool pin(BackendDevice* device, uint64_t bytes, char** memory, BackendError* error) {
+  return on_device(device, "pinned memory", error, [&] {
+    void* made = nullptr;
+    const cudaError_t code = cudaHostAlloc(&made, bytes, cudaHostAllocPortable);
+    *memory = static_cast<char*>(made);
+    return code;
+  });
+}
+
+void unpin(BackendDevice* device, char* memory) {
+  const CurrentDevice current(device->id);
+  cudaFreeHost(memory);
+}
+
+bool copy(BackendDevice* device, void* to, const void* from, uint64_t bytes, void* stream,
+          BackendError* error) {
+  return on_device(device, "a copy", error, [&] {
+    return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream_of(stream));
+  });
 }
 
 }  // namespace
 
-constinit const BackendServices kServices = {lend, give_back, is_capturing};
+constinit const BackendServices kServices = {
+    lend,       give_back, is_capturing, make_stream, free_stream, make_event,
+    free_event, record,    stream_waits, wait,        wait_stream, elapsed,
+    pin,        unpin,     copy,         lay_out,     ship,        take};
 
 }  // namespace dsa::cuda

@@ -35,7 +35,7 @@ struct Route {
   void (*run)(dsa_ctx& ctx, const ForwardCall& call, const Run& run);
 };
 
-extern const Route kRouteGpu, kRouteCpu;
+extern const Route kRouteGpu, kRouteCpu, kRouteHybrid, kRouteHybridPrefilter;
 
 // Every route of this build.
 std::span<const Route* const> forward_routes();

@@ -3,7 +3,7 @@
 namespace dsa {
 namespace {
 
-const Route* const kRoutes[] = {&kRouteGpu, &kRouteCpu};
+const Route* const kRoutes[] = {&kRouteGpu, &kRouteCpu, &kRouteHybrid, &kRouteHybridPrefilter};
 
 }  // namespace
 

@@ -8,10 +8,12 @@ namespace dsa {
 class StreamMemory {
  public:
   // Nothing for 0 bytes. DSA_ERROR_CAPTURE while the stream is captured.
-  StreamMemory(CudaModule& cuda, void* stream, uint64_t bytes)
-      : cuda_(cuda), stream_(stream), data_(bytes ? cuda.lend(stream, bytes) : nullptr) {}
+  StreamMemory(CudaModule& cuda, void* stream, uint64_t bytes) : cuda_(cuda), stream_(stream) {
+    if (bytes > 0) cuda.ask(&BackendServices::lend, stream, bytes, &data_);
+  }
   ~StreamMemory() {
-    if (data_) cuda_.give_back(stream_, data_);
+    BackendError error;
+    if (data_) cuda_.tell(&BackendServices::give_back, stream_, data_, &error);
   }
   StreamMemory(const StreamMemory&) = delete;
   StreamMemory& operator=(const StreamMemory&) = delete;
@@ -20,7 +22,7 @@ class StreamMemory {
  private:
   CudaModule& cuda_;
   void* stream_;
-  char* data_;
+  char* data_ = nullptr;
 };
 
 }  // namespace dsa

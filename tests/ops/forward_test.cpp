@@ -25,7 +25,7 @@ void judge_route(int32_t route, Where where) {
   int ran = 0;
   for (uint64_t seed = range.first; seed < range.first + range.count && now() < end; ++seed) {
     const auto c = draw_forward(seed, seed % 4 == 0 ? 100 : 8);
-    if (where == Where::kCopied) {
+    if (where.kind == Where::kCopied) {
       const dsa_indexer_topk_desc select = said_on_device(c->select);
       const dsa_sparse_attn_desc attend = said_on_device(c->attend);
       dsa_forward_desc d = c->desc(route);
@@ -42,13 +42,18 @@ void judge_route(int32_t route, Where where) {
 
 TEST(Forward, CpuRoute) {
   if (device_wanted()) GTEST_SKIP() << "the tensors are on the GPU";
-  judge_route(DSA_ROUTE_CPU, Where::kHost);
+  judge_route(DSA_ROUTE_CPU, {Where::kHost});
 }
 
-TEST(Forward, GpuRoute) {
+// On a real device; tests/hybrid has them on one that is the host.
+class OnGpu : public testing::TestWithParam<int32_t> {};
+TEST_P(OnGpu, Route) {
   if (!device_wanted()) GTEST_SKIP() << "no GPU was asked for (DSA_TEST_DEVICE=cuda)";
-  judge_route(DSA_ROUTE_GPU, Where::kCopied);
+  judge_route(GetParam(), {Where::kCopied});
 }
+INSTANTIATE_TEST_SUITE_P(Forward, OnGpu,
+                         testing::Values(DSA_ROUTE_GPU, DSA_ROUTE_HYBRID,
+                                         DSA_ROUTE_HYBRID_PREFILTER));
 
 // A small call of each kind of field.
 struct Small {

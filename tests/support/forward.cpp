@@ -39,8 +39,10 @@ class AllTensors {
 
 template <class Desc>
 dsa_status run_select(dsa_ctx* ctx, const Desc& d, Where where) {
-  if (where == Where::kSaidOnDevice) return run_here(ctx, said_on_device(d), nullptr);
-  return run(ctx, d);
+  if (where.kind != Where::kSaidOnDevice) return run(ctx, d);
+  const dsa_status status = run_here(ctx, said_on_device(d), nullptr);
+  where.finish();
+  return status;
 }
 
 std::vector<unsigned char> bytes_of(const dsa_indexer_topk_desc& d) {
@@ -73,7 +75,7 @@ std::string describe(const ForwardCase& c) {
 
 dsa_status run_forward(dsa_ctx* ctx, const ForwardCase& c, int32_t route, Where where,
                        const dsa_exec* exec) {
-  if (where == Where::kHost) {
+  if (where.kind == Where::kHost) {
     const dsa_forward_desc d = c.desc(route);
     return dsa_forward(ctx, &d, exec);
   }
@@ -82,10 +84,12 @@ dsa_status run_forward(dsa_ctx* ctx, const ForwardCase& c, int32_t route, Where 
   dsa_forward_desc d = c.desc(route);
   d.select = &select;
   d.attend = &attend;
-  if (where == Where::kSaidOnDevice) {
+  if (where.kind == Where::kSaidOnDevice) {
     select = said_on_device(select);
     attend = said_on_device(attend);
-    return dsa_forward(ctx, &d, exec);
+    const dsa_status status = dsa_forward(ctx, &d, exec);
+    where.finish();
+    return status;
   }
   AllTensors all(select, attend);
   return run_copied(
@@ -109,6 +113,10 @@ std::string judge_forward(dsa_ctx* ctx, ForwardCase& c, int32_t route, Where whe
   if (run_forward(ctx, c, route, where, exec) != DSA_OK) return dsa_last_error();
   if (c.arena.input_hash() != inputs) return "an input was changed";
   if (const std::string gaps = c.arena.check_gaps(); !gaps.empty()) return gaps;
+  return judge_outputs(ctx, c, where);
+}
+
+std::string judge_outputs(dsa_ctx* ctx, ForwardCase& c, Where where) {
   const std::vector<unsigned char> selected = bytes_of(c.select);
 
   // The selection alone, with indices for the oracle.

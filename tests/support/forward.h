@@ -28,7 +28,10 @@ std::string describe(const ForwardCase& c);
 
 // Runs the call on tensors that lie where the context's kernels want them: as they are, said to be
 // on the device (a device whose memory is the host's), or copied there and back.
-enum class Where { kHost, kSaidOnDevice, kCopied };
+struct Where {
+  enum Kind { kHost, kSaidOnDevice, kCopied } kind = kHost;
+  void (*finish)() = nullptr;  // waits for what a call has enqueued; kSaidOnDevice
+};
 dsa_status run_forward(dsa_ctx* ctx, const ForwardCase& c, int32_t route, Where where,
                        const dsa_exec* exec = nullptr);
 
@@ -37,5 +40,7 @@ dsa_status run_forward(dsa_ctx* ctx, const ForwardCase& c, int32_t route, Where 
 // selection, no input was changed and nothing outside of the outputs was.
 std::string judge_forward(dsa_ctx* ctx, ForwardCase& c, int32_t route, Where where,
                           const dsa_exec* exec = nullptr);
+// The second half of it, for outputs of a call that has been made.
+std::string judge_outputs(dsa_ctx* ctx, ForwardCase& c, Where where);
 
 }  // namespace support

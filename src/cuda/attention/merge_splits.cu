@@ -54,7 +54,7 @@ __global__ void __launch_bounds__(kColumnThreads* kMostRanges)
   __shared__ float weights[kMostSplits];
   __shared__ float factor;
   __shared__ float4 sums[kMostRanges - 1][kColumnThreads];
-  const int64_t head_of_call = blockIdx.x;
+  const int64_t head_of_call = p.first_row * p.heads + blockIdx.x;
   const int32_t column = threadIdx.x % kColumnThreads * 4, range = threadIdx.x / kColumnThreads;
   const int32_t ranges = blockDim.x / kColumnThreads;
   const float* const partials = d.partials.out + head_of_call * d.splits * p.value_dim;

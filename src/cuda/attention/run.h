@@ -17,12 +17,19 @@ cudaError_t attn_run(const SparseAttnParams& p, const Run& run, AttnDivision d, 
   const cudaStream_t stream = stream_of(run);
   const AttnWorkspace w = attn_carve(p, d, run.workspace);
   d.partials = w.partials;
+  // Partial results go by the row's number in the whole call.
+  const int64_t before = p.first_row * p.heads * d.splits;
+  if (before > 0) {
+    d.partials.state -= before;
+    d.partials.out -= before * p.value_dim;
+  }
   const bool cut = p.scope[0].selection == DSA_SELECTION_CUT;
   const int64_t of_grid = INT32_MAX / (d.units_of_row() * d.splits);
   const int64_t step = std::max<int64_t>(1, std::min(of_grid, cut ? attn_list_rows(p) : p.rows));
-  for (int64_t first = 0; first < p.rows; first += step) {
+  const int64_t end = p.first_row + p.rows;
+  for (int64_t first = p.first_row; first < end; first += step) {
     d.first_row = first;
-    d.rows = std::min(step, p.rows - first);
+    d.rows = std::min(step, end - first);
     cudaError_t error = cudaSuccess;
     if (cut) {
       error = attn_write_lists(p, w.lists, first, d.rows, stream);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cuda/hybrid/shipping.h"
 #include "cuda/indexer/indexer.h"
 #include "cuda/kernel.h"
 #include "cuda/topk/topk.h"
@@ -25,6 +26,8 @@ uint64_t row_bytes(const IndexerParams& p) {
   return round_up(static_cast<uint64_t>(std::max<int64_t>(p.rows.max_length(), 1)) * sizeof(float),
                   256);
 }
+
+int64_t row_size(const IndexerParams& p) { return static_cast<int64_t>(row_bytes(p)); }
 
 // Chunks of equal size, of whole units of the indexers: 8 rows of 64 heads.
 int64_t chunk_rows(const IndexerParams& p) {
@@ -56,9 +59,8 @@ Rows rows_of_buffer(const Rows& rows) {
   return out;
 }
 
-// The score buffer as a tensor of which rows [first_row, ...) are there.
-RowTensor score_view(const IndexerParams& p, int64_t first_row, char* buffer) {
-  const int64_t row = static_cast<int64_t>(row_bytes(p));
+// The score buffer as a tensor of which rows [first_row, ...) are there, `row` bytes each.
+RowTensor score_view(const IndexerParams& p, int64_t first_row, char* buffer, int64_t row) {
   RowTensor view;
   view.data = reinterpret_cast<char*>(reinterpret_cast<intptr_t>(buffer) - first_row * row);
   view.dtype = DSA_F32;
@@ -85,26 +87,33 @@ const char* refuse(const IndexerTopkParams& p) {
 
 template <const IndexerFamily& family>
 uint64_t workspace(const IndexerTopkParams& p, int32_t multiprocessors) {
-  const TopkParams select = selection(p, score_view(p.indexer, 0, nullptr));
+  const TopkParams select = selection(p, score_view(p.indexer, 0, nullptr, row_size(p.indexer)));
   return round_up(score_bytes(p.indexer), 256) +
          topk_workspace(select, p.indexer.rows.count, multiprocessors);
 }
 
-template <const IndexerFamily& family>
-cudaError_t launch(const IndexerTopkParams& p, const Run& run) {
+// Rows [first, first + count) scored into a buffer of `row` bytes each.
+ScoreCall score_call(const IndexerParams& p, int64_t first, int64_t count, char* buffer,
+                     int64_t row) {
   ScoreCall score;
-  score.p = p.indexer;
+  score.p = p;
+  score.first_row = first;
+  score.row_count = count;
   score.from_begin = true;
   score.fill = false;
   score.hidden = NAN;
+  score.p.scores = score_view(p, first, buffer, row);
+  return score;
+}
+
+template <const IndexerFamily& family>
+cudaError_t launch(const IndexerTopkParams& p, const Run& run) {
   Run select_run = run;
   select_run.workspace = run.workspace + round_up(score_bytes(p.indexer), 256);
   const int64_t rows = p.indexer.rows.count, most = chunk_rows(p.indexer);
   for (int64_t first = 0; first < rows; first += most) {
     const int64_t count = std::min(most, rows - first);
-    score.first_row = first;
-    score.row_count = count;
-    score.p.scores = score_view(p.indexer, first, run.workspace);
+    const ScoreCall score = score_call(p.indexer, first, count, run.workspace, row_size(p.indexer));
     cudaError_t error = family.enqueue(score, run);
     if (error != cudaSuccess) return error;
     error = enqueue_topk(selection(p, score.p.scores), first, count, select_run);
@@ -115,8 +124,9 @@ cudaError_t launch(const IndexerTopkParams& p, const Run& run) {
 
 template <const IndexerFamily& family>
 cudaError_t load() {
-  const cudaError_t error = family.load();
-  return error == cudaSuccess ? load_topk() : error;
+  cudaError_t error = family.load();
+  if (error == cudaSuccess) error = load_topk();
+  return error == cudaSuccess ? load_shipping() : error;
 }
 
 template <const IndexerFamily& family>
@@ -132,5 +142,14 @@ constinit const Kernel kIndexerTopkSm90 =
     kernel_of<kIndexerFamilySm90>("cuda.indexer_topk.sm90", "sm90", 90, 90);
 constinit const Kernel kIndexerTopkSm80 =
     kernel_of<kIndexerFamilySm80>("cuda.indexer_topk.sm80", "sm80", 80);
+
+cudaError_t enqueue_fused_scores(const Kernel& kernel, const IndexerTopkParams& p,
+                                 const Shipment& shipment, const Run& run) {
+  const IndexerFamily& family =
+      &kernel == &kIndexerTopkSm90 ? kIndexerFamilySm90 : kIndexerFamilySm80;
+  return family.enqueue(
+      score_call(p.indexer, shipment.first_row, shipment.rows, shipment.raw, shipment.raw_stride),
+      run);
+}
 
 }  // namespace dsa::cuda

@@ -48,6 +48,7 @@ void run(dsa_ctx& ctx, const ForwardCall& call, const Run& given) {
     // Copies on the context's stream may still write to the ring and read the call's memory.
     BackendError error;
     ctx.cuda->tell(&BackendServices::wait_stream, ctx.hybrid->stream, &error);
+    ctx.cuda->tell(&BackendServices::record, ctx.hybrid->cuts_taken, given.stream, &error);
     throw;
   }
 }

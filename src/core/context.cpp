@@ -45,13 +45,15 @@ CpuTier allowed_tier(const Environment& environment, std::string& why) {
   return tier;
 }
 
-CpuChoice choose(const dsa_ctx_options& options, const Environment& environment) {
+CpuChoice choose(const dsa_ctx_options& options, const Environment& environment,
+                 const DeviceInfo* device) {
   CpuRequest request;
   request.num_threads = options.num_threads > 0 ? options.num_threads : environment.num_threads;
   request.numa_node = options.numa_node;
   request.cpu_mask = options.cpu_mask;
   request.cpu_mask_words = options.cpu_mask_words;
   request.openmp = !options.parallel_for;
+  if (device) request.device_node = device->numa_node;
   return choose_cpus(request);
 }
 
@@ -100,8 +102,9 @@ Environment Environment::read() {
 dsa_ctx::dsa_ctx(const dsa_ctx_options& options)
     : environment(dsa::Environment::read()),
       log(options.log, options.log_user, environment.log.c_str()),
+      cuda(open_device(options)),
       tier(dsa::allowed_tier(environment, tier_why)),
-      cpus(dsa::choose(options, environment)),
+      cpus(dsa::choose(options, environment, device())),
       parallel(cpus.threads, options.parallel_for, options.parallel_user),
       workspaces(options.allocate, options.release, options.allocator_user) {
   if (cpus.narrow) parallel.bind_workers_to(&cpus.cpus, sizeof cpus.cpus);
@@ -109,7 +112,6 @@ dsa_ctx::dsa_ctx(const dsa_ctx_options& options)
     log.write(2, "context: tier %s (%s), %d threads (%s)", dsa::cpu::tier_name(tier),
               tier_why.c_str(), cpus.threads, cpus.why.c_str());
   }
-  if (options.device == DSA_DEVICE_CUDA) open_device(options);
   judge_kernels();
   if (device()) {
     hybrid = std::make_unique<dsa::HybridRing>(*cuda, cpus, options.pinned_bytes);
@@ -119,19 +121,22 @@ dsa_ctx::dsa_ctx(const dsa_ctx_options& options)
 
 dsa_ctx::~dsa_ctx() = default;
 
-void dsa_ctx::open_device(const dsa_ctx_options& options) {
+std::unique_ptr<dsa::CudaModule> dsa_ctx::open_device(const dsa_ctx_options& options) {
+  std::unique_ptr<dsa::CudaModule> module;
+  if (options.device != DSA_DEVICE_CUDA) return module;
   try {
-    cuda = dsa::CudaModule::find(options.module_path, environment.backend_path);
-    cuda->open(options.device_id);
+    module = dsa::CudaModule::find(options.module_path, environment.backend_path);
+    module->open(options.device_id);
     if (log.context()) {
-      log.write(2, "context: CUDA device %d, %s, module %s", options.device_id, cuda->info().name,
-                cuda->path().c_str());
+      log.write(2, "context: CUDA device %d, %s, NUMA node %d, module %s", options.device_id,
+                module->info().name, module->info().numa_node, module->path().c_str());
     }
   } catch (const dsa::Error& error) {
     if (!(options.flags & DSA_CTX_DEVICE_OPTIONAL)) throw;
     cuda_missing = error.text;
     if (log.context()) log.write(1, "context: %s", error.text);
   }
+  return module;
 }
 
 void dsa_ctx::judge_kernels() {

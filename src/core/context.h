@@ -40,13 +40,13 @@ struct dsa_ctx {
 
   dsa::Environment environment;
   dsa::Log log;
-  std::string tier_why;  // before `tier`, whose initialiser fills it
-  dsa::CpuTier tier;     // highest that may be used
+  std::string cuda_missing;               // why there is no device although one was asked for
+  std::unique_ptr<dsa::CudaModule> cuda;  // nullptr: CPU only. Its initialiser fills cuda_missing
+  std::string tier_why;                   // before `tier`, whose initialiser fills it
+  dsa::CpuTier tier;                      // highest that may be used
   dsa::CpuChoice cpus;
   dsa::Parallel parallel;
   dsa::WorkspacePool workspaces;
-  std::unique_ptr<dsa::CudaModule> cuda;    // nullptr: CPU only
-  std::string cuda_missing;                 // why there is no device although one was asked for
   std::vector<dsa::KernelState> kernels;    // in registry order
   std::unique_ptr<dsa::HybridRing> hybrid;  // of a device
 
@@ -60,7 +60,7 @@ struct dsa_ctx {
   }
 
  private:
-  void open_device(const dsa_ctx_options& options);
+  std::unique_ptr<dsa::CudaModule> open_device(const dsa_ctx_options& options);
   void judge_kernels();
 };
 

@@ -16,6 +16,7 @@ struct DeviceInfo {
   int32_t compute_capability = 0;  // 90 for 9.0
   int32_t multiprocessors = 0;
   int32_t shared_bytes = 0;  // most dynamic shared memory of a block
+  int32_t numa_node = -1;    // whose memory it reaches fastest; -1: not known
   int64_t l2_bytes = 0;
   char name[256] = {};
 };

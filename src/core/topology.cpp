@@ -199,8 +199,11 @@ CpuChoice choose_cpus_of(const Machine& machine, const Surroundings& around,
     places = {one_per_core(node, around.current_cpu), node};
   } else {
     if (!request.cpu_mask) {
-      places.push_back(one_per_core(on_node(allowed, nearest_node(allowed, around.current_cpu)),
-                                    around.current_cpu));
+      const Machine by_device = on_node(allowed, request.device_node);
+      places.push_back(one_per_core(
+          by_device.empty() ? on_node(allowed, nearest_node(allowed, around.current_cpu))
+                            : by_device,
+          around.current_cpu));
     }
     places.push_back(one_per_core(allowed, around.current_cpu));
     places.push_back(allowed);

@@ -10,8 +10,9 @@
 namespace dsa {
 
 struct CpuRequest {
-  int32_t num_threads = 0;  // 0: by the environment, else one per chosen core
-  int32_t numa_node = 0;    // 0: the caller's; else node + 1
+  int32_t num_threads = 0;   // 0: by the environment, else one per chosen core
+  int32_t numa_node = 0;     // 0: the nearest; else node + 1
+  int32_t device_node = -1;  // of the device, whose nearest is meant then; -1: the caller's
   const uint64_t* cpu_mask = nullptr;
   uint64_t cpu_mask_words = 0;
   bool openmp = true;  // the threads are OpenMP's, not those of a parallel_for

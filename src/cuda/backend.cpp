@@ -1,6 +1,9 @@
 // The module's one exported function, and what stands behind it: devices, launches.
+#include <cctype>
 #include <cstdio>
+#include <fstream>
 #include <new>
+#include <string>
 
 #include "cuda/device.h"
 #include "cuda/registry.h"
@@ -36,6 +39,16 @@ void describe_missing(BackendError* error, int32_t device_id, cudaError_t code) 
   cudaGetLastError();
 }
 
+// By the kernel's files; -1 where they do not say.
+int32_t numa_node_of(int32_t id) {
+  char bus[32] = {};  // "0000:1B:00.0"
+  if (cudaDeviceGetPCIBusId(bus, sizeof bus, id) != cudaSuccess) return -1;
+  for (char& c : bus) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  std::ifstream file(std::string("/sys/bus/pci/devices/") + bus + "/numa_node");
+  int32_t node = -1;
+  return file >> node ? node : -1;
+}
+
 cudaError_t read_info(int32_t id, DeviceInfo& info) {
   cudaDeviceProp properties;
   const cudaError_t error = cudaGetDeviceProperties(&properties, id);
@@ -45,6 +58,7 @@ cudaError_t read_info(int32_t id, DeviceInfo& info) {
   info.multiprocessors = properties.multiProcessorCount;
   info.shared_bytes = static_cast<int32_t>(properties.sharedMemPerBlockOptin);
   info.l2_bytes = properties.l2CacheSize;
+  info.numa_node = numa_node_of(id);
   std::snprintf(info.name, sizeof info.name, "%s", properties.name);
   return cudaSuccess;
 }

@@ -98,6 +98,18 @@ TEST_F(TwoPackages, OneThreadPerCoreOfTheCallersNode) {
   EXPECT_EQ(cpus_of(choice), (std::vector<int>{16, 18, 21, 22, 24, 26, 28, 30}));
 }
 
+// The device's node goes before the caller's, the one asked for before both.
+TEST_F(TwoPackages, TheDevicesNode) {
+  request.device_node = 1;
+  EXPECT_EQ(choose().numa_node, 1);
+  EXPECT_EQ(cpus_of(choose()), every(2, 16, 8));
+  request.numa_node = 1;
+  EXPECT_EQ(choose().numa_node, 0);
+  request.numa_node = 0;
+  around.allowed = set_of({{0, 15}});  // none of it may be used
+  EXPECT_EQ(choose().numa_node, 0);
+}
+
 TEST_F(TwoPackages, RequestedNode) {
   request.numa_node = 2;
   const CpuChoice choice = choose();

@@ -62,7 +62,9 @@ struct BackendServices {
   void (*free_event)(BackendDevice* device, void* event);
   bool (*record)(BackendDevice* device, void* event, void* stream, BackendError* error);
   bool (*stream_waits)(BackendDevice* device, void* stream, void* event, BackendError* error);
-  // The calling thread waits. An event that was never recorded has happened.
+  // An event that was never recorded has happened.
+  bool (*has_happened)(BackendDevice* device, void* event, bool* answer, BackendError* error);
+  // The calling thread waits.
   bool (*wait)(BackendDevice* device, void* event, BackendError* error);
   bool (*wait_stream)(BackendDevice* device, void* stream, BackendError* error);
   bool (*elapsed)(BackendDevice* device, void* begin, void* end, float* ms, BackendError* error);

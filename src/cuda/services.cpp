@@ -76,6 +76,14 @@ bool stream_waits(BackendDevice* device, void* stream, void* event, BackendError
                    [&] { return cudaStreamWaitEvent(stream_of(stream), event_of(event), 0); });
 }
 
+bool has_happened(BackendDevice* device, void* event, bool* answer, BackendError* error) {
+  return on_device(device, "an event", error, [&] {
+    const cudaError_t code = cudaEventQuery(event_of(event));
+    *answer = code == cudaSuccess;
+    return code == cudaErrorNotReady ? cudaSuccess : code;
+  });
+}
+
 bool wait(BackendDevice* device, void* event, BackendError* error) {
   return on_device(device, "waiting", error, [&] { return cudaEventSynchronize(event_of(event)); });
 }
@@ -114,8 +122,8 @@ bool copy(BackendDevice* device, void* to, const void* from, uint64_t bytes, voi
 }  // namespace
 
 constinit const BackendServices kServices = {
-    lend,       give_back, is_capturing, make_stream, free_stream, make_event,
-    free_event, record,    stream_waits, wait,        wait_stream, elapsed,
-    pin,        unpin,     copy,         lay_out,     ship,        take};
+    lend,   give_back,    is_capturing, make_stream, free_stream, make_event, free_event,
+    record, stream_waits, has_happened, wait,        wait_stream, elapsed,    pin,
+    unpin,  copy,         lay_out,      ship,        take};
 
 }  // namespace dsa::cuda

@@ -55,9 +55,8 @@ void Pipeline::run() {
   for (int64_t c = 0; c < chunks_.count; ++c) {
     if (c + 1 < chunks_.count) send(c + 1);
     select(c);
-    attend(c);
-    if (c + kHybridSlots < chunks_.count) ship(c + kHybridSlots);
   }
+  attend(chunks_.count - 1);
   cuda_.ask(&BackendServices::record, ring_.cuts_taken, run_.stream);
   timeline_.write(filtered_ ? "hybrid_prefilter" : "hybrid", chunks_.rows,
                   call_.select.indexer.rows.count);
@@ -100,10 +99,25 @@ void Pipeline::send(int64_t c) {
   cuda_.ask(&BackendServices::record, ring_.copied[i], ring_.stream);
 }
 
+// Finds a chunk's cuts. What comes after the cuts of the chunk before is enqueued meanwhile by one
+// of the threads, 30 us of calls into the driver, or before, where the copy lets it.
 void Pipeline::select(int64_t c) {
-  cuda_.ask(&BackendServices::wait, ring_.copied[c % kHybridSlots]);
+  void* const copied = ring_.copied[c % kHybridSlots];
+  bool before_done = c == 0;
+  const auto before = [&] {
+    if (before_done) return;
+    before_done = true;
+    attend(c - 1);
+    if (c - 1 + kHybridSlots < chunks_.count) ship(c - 1 + kHybridSlots);
+  };
+  bool is_there = false;
+  cuda_.ask(&BackendServices::has_happened, copied, &is_there);
+  if (!is_there) {
+    before();
+    cuda_.ask(&BackendServices::wait, copied);
+  }
   timeline_.run(c, Stage::kSelect, [&] {
-    find_cuts(ctx_, slot(c), rows_of(c), call_.select.select, run_.parallel_user);
+    find_cuts(ctx_, slot(c), rows_of(c), call_.select.select, run_.parallel_user, before);
   });
 }
 

@@ -28,13 +28,14 @@ class Timeline {
     f();
     mark(entry.events[1], stream);
   }
-  // f() runs a stage on the calling thread.
+  // f() runs a stage on the calling thread; it may enqueue others.
   template <class F>
   void run(int64_t chunk, Stage stage, F&& f) {
     if (!wanted_) return f();
-    Entry& entry = add(chunk, stage);
-    entry.ms[0] = now();
+    const double begin = now();
     f();
+    Entry& entry = add(chunk, stage);
+    entry.ms[0] = begin;
     entry.ms[1] = now();
   }
 

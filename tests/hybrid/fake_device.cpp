@@ -176,6 +176,12 @@ bool stream_waits(BackendDevice*, void* stream, void* event, BackendError* error
   if (!turn.failed()) state().queues.enqueue_wait(stream, *static_cast<Event*>(event));
   return !turn.failed();
 }
+bool has_happened(BackendDevice*, void* event, bool* answer, BackendError* error) {
+  const Turn turn(error);
+  const Event& asked = *static_cast<Event*>(event);
+  *answer = !asked.stream || asked.stream->ran >= asked.position;
+  return !turn.failed();
+}
 bool wait(BackendDevice*, void* event, BackendError* error) {
   const Turn turn(error);
   if (!turn.failed()) state().queues.wait(*static_cast<Event*>(event));
@@ -355,9 +361,9 @@ void close(BackendDevice* device) { delete device; }
 bool load(BackendDevice*, const Kernel*, BackendError*) { return true; }
 
 constexpr BackendServices kServices = {
-    lend,       give_back, is_capturing, make_stream, free_stream, make_event,
-    free_event, record,    stream_waits, wait,        wait_stream, elapsed,
-    pin,        unpin,     copy,         lay_out,     ship,        take};
+    lend,   give_back,    is_capturing, make_stream, free_stream, make_event, free_event,
+    record, stream_waits, has_happened, wait,        wait_stream, elapsed,    pin,
+    unpin,  copy,         lay_out,      ship,        take};
 
 }  // namespace
 }  // namespace fake

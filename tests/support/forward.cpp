@@ -39,7 +39,18 @@ class AllTensors {
 
 template <class Desc>
 dsa_status run_select(dsa_ctx* ctx, const Desc& d, Where where) {
-  if (where.kind != Where::kSaidOnDevice) return run(ctx, d);
+  if (where.kind == Where::kHost) return run_here(ctx, d, nullptr);
+  if (where.kind == Where::kCopied) {
+    Desc moved = d;
+    return run_copied(
+        tensors_of(moved), nullptr,
+        [&] {
+          uint64_t bytes = 0;
+          dsa_workspace_size(ctx, &moved, &bytes);
+          return bytes;
+        },
+        [&](const dsa_exec* exec) { return run_here(ctx, moved, exec); });
+  }
   const dsa_status status = run_here(ctx, said_on_device(d), nullptr);
   where.finish();
   return status;

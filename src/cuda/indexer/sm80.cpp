@@ -11,8 +11,9 @@ uint64_t workspace(const IndexerParams&, int32_t) { return 0; }
 
 cudaError_t enqueue(const ScoreCall& call, const Run& run) {
   if (call.row_count == 0) return cudaSuccess;
-  return indexer_takes_mma(call.p) ? enqueue_indexer_mma(call, run)
-                                   : enqueue_indexer_ffma(call, run);
+  if (indexer_takes_mma(call.p)) return enqueue_indexer_mma(call, run);
+  if (indexer_takes_few_heads(call.p)) return enqueue_indexer_few_heads(call, run);
+  return enqueue_indexer_ffma(call, run);
 }
 
 cudaError_t launch(const IndexerParams& p, const Run& run) {
@@ -20,8 +21,9 @@ cudaError_t launch(const IndexerParams& p, const Run& run) {
 }
 
 cudaError_t load() {
-  const cudaError_t error = load_indexer_mma();
-  return error == cudaSuccess ? load_indexer_ffma() : error;
+  cudaError_t error = load_indexer_mma();
+  if (error == cudaSuccess) error = load_indexer_ffma();
+  return error == cudaSuccess ? load_indexer_few_heads() : error;
 }
 
 }  // namespace

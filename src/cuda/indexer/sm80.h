@@ -16,4 +16,9 @@ cudaError_t load_indexer_mma();
 cudaError_t enqueue_indexer_ffma(const ScoreCall& call, const Run& run);
 cudaError_t load_indexer_ffma();
 
+// A way of its own for calls of f32 with few heads, with the same bits as the one above.
+bool indexer_takes_few_heads(const IndexerParams& p);
+cudaError_t enqueue_indexer_few_heads(const ScoreCall& call, const Run& run);
+cudaError_t load_indexer_few_heads();
+
 }  // namespace dsa::cuda

@@ -13,10 +13,10 @@
 namespace dsa::cuda {
 namespace {
 
-constexpr int32_t kWarps = 16;
+constexpr int32_t kWarps = 24;
 constexpr int32_t kThreads = 32 * kWarps;
-constexpr int32_t kResident = 2;       // blocks of a multiprocessor
-constexpr int32_t kRowsOfBlock = 128;  // at most: fewer where blocks would be idle
+constexpr int32_t kResident = 1;       // blocks of a multiprocessor: two would share its L1 cache
+constexpr int32_t kRowsOfBlock = 256;  // at most: fewer where blocks would be idle
 constexpr int32_t kMostDim = 128;
 constexpr int64_t kMostKeys = 1024;  // of a row: nothing here divides rows
 constexpr int32_t kMostShared = 4;   // heads that read one KV head, each for itself
@@ -56,7 +56,7 @@ __device__ void attend_head(const SparseAttnParams& p, const WarpShape& shape, i
     if (keys == 0) continue;
     const char* const own_key = scope.piece[0].values.at(place, kv_head);
     float z = -CUDART_INF_F;
-#pragma unroll 4
+#pragma unroll 8
     for (int32_t first = 0; first < keys; first += kKeys) {
       const int32_t j = first + key;
       const char* const at = reinterpret_cast<const char*>(
@@ -79,7 +79,7 @@ __device__ void attend_head(const SparseAttnParams& p, const WarpShape& shape, i
     out.x *= decay, out.y *= decay, out.z *= decay, out.w *= decay;
     if (shape.value_dim == 0) continue;
     const char* const own_value = scope.value.values.at(place, kv_head);
-#pragma unroll 4
+#pragma unroll 8
     for (int32_t first = 0; first < keys; first += kKeys) {
       const int32_t j = first + key;
       const char* const at = reinterpret_cast<const char*>(

@@ -75,6 +75,12 @@ struct BackendServices {
   bool (*copy)(BackendDevice* device, void* to, const void* from, uint64_t bytes, void* stream,
                BackendError* error);
 
+  // The same for rows of `width` bytes that lie `to_step` and `from_step` bytes apart; host memory
+  // may be pageable.
+  bool (*copy_rows)(BackendDevice* device, void* to, int64_t to_step, const void* from,
+                    int64_t from_step, int64_t width, int64_t rows, void* stream,
+                    BackendError* error);
+
   // Where rows go that are shipped whole, for all rows of a call in chunks of `chunk_rows`: each
   // row behind those before it in its chunk. `totals` [chunks]; `filtered`: they become 0, no more.
   bool (*lay_out)(BackendDevice* device, const Rows& rows, int64_t chunk_rows, bool filtered,

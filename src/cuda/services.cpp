@@ -119,11 +119,32 @@ bool copy(BackendDevice* device, void* to, const void* from, uint64_t bytes, voi
   });
 }
 
+bool copy_rows(BackendDevice* device, void* to, int64_t to_step, const void* from,
+               int64_t from_step, int64_t width, int64_t rows, void* stream, BackendError* error) {
+  // What cudaMemcpy2DAsync takes as a pitch.
+  const auto is_pitch = [width](int64_t step) { return step >= width && step <= INT32_MAX; };
+  return on_device(device, "a copy", error, [&] {
+    const size_t bytes = static_cast<size_t>(width);
+    if (is_pitch(to_step) && is_pitch(from_step)) {
+      return cudaMemcpy2DAsync(to, static_cast<size_t>(to_step), from,
+                               static_cast<size_t>(from_step), bytes, static_cast<size_t>(rows),
+                               cudaMemcpyDefault, stream_of(stream));
+    }
+    cudaError_t code = cudaSuccess;
+    for (int64_t i = 0; i < rows && code == cudaSuccess; ++i) {
+      code = cudaMemcpyAsync(static_cast<char*>(to) + i * to_step,
+                             static_cast<const char*>(from) + i * from_step, bytes,
+                             cudaMemcpyDefault, stream_of(stream));
+    }
+    return code;
+  });
+}
+
 }  // namespace
 
 constinit const BackendServices kServices = {
     lend,   give_back,    is_capturing, make_stream, free_stream, make_event, free_event,
     record, stream_waits, has_happened, wait,        wait_stream, elapsed,    pin,
-    unpin,  copy,         lay_out,      ship,        take};
+    unpin,  copy,         copy_rows,    lay_out,     ship,        take};
 
 }  // namespace dsa::cuda

@@ -220,6 +220,19 @@ bool copy(BackendDevice*, void* to, const void* from, uint64_t bytes, void* stre
   return true;
 }
 
+bool copy_rows(BackendDevice*, void* to, int64_t to_step, const void* from, int64_t from_step,
+               int64_t width, int64_t rows, void* stream, BackendError* error) {
+  const Turn turn(error);
+  if (turn.failed()) return false;
+  state().queues.enqueue(stream, [=] {
+    for (int64_t i = 0; i < rows; ++i) {
+      std::memcpy(static_cast<char*>(to) + i * to_step,
+                  static_cast<const char*>(from) + i * from_step, size_t(width));
+    }
+  });
+  return true;
+}
+
 bool lay_out(BackendDevice*, const Rows& rows, int64_t chunk_rows, bool filtered,
              ShippedRow* shipped, int32_t* totals, void* stream, BackendError* error) {
   const Turn turn(error);
@@ -363,7 +376,7 @@ bool load(BackendDevice*, const Kernel*, BackendError*) { return true; }
 constexpr BackendServices kServices = {
     lend,   give_back,    is_capturing, make_stream, free_stream, make_event, free_event,
     record, stream_waits, has_happened, wait,        wait_stream, elapsed,    pin,
-    unpin,  copy,         lay_out,      ship,        take};
+    unpin,  copy,         copy_rows,    lay_out,     ship,        take};
 
 }  // namespace
 }  // namespace fake

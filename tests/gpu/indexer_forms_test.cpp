@@ -188,6 +188,13 @@ TEST(IndexerForms, GiveTheSameBits) {
         }
       }
     }
+    // Few heads of f32, and their misaligned keys, which go another way.
+    for (const Case c :
+         {Case{DSA_F32, 4, 32, true}, {DSA_F32, 3, 64, false}, {DSA_F32, 1, 16, true}}) {
+      check_forms(kernel, c);
+      if (testing::Test::HasFailure()) return;
+      ++judged;
+    }
   }
   std::printf("[ COMPARED ] %d cases\n", judged);
 }

@@ -108,6 +108,16 @@ __device__ inline void barrier_arrive_expecting(uint64_t* barrier, uint32_t byte
 #endif
 }
 
+// Announces them only.
+__device__ inline void barrier_expect(uint64_t* barrier, uint32_t bytes) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
+      "r"(bytes)
+      : "memory");
+#endif
+}
+
 // A run of bytes by the copy engine; `bytes` and both addresses are multiples of 16.
 __device__ inline void copy_bulk(uint32_t to, const void* from, uint32_t bytes, uint64_t* barrier) {
 #if __CUDA_ARCH__ >= 900

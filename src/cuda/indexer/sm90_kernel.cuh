@@ -18,6 +18,7 @@ __device__ void set_up_barriers(typename T::Shared& shared, const ScoreParams& s
       barrier_init(&shared.queries_empty[i], T::kPairs * 2 * 4);
     }
     fence_barrier_init();
+    if (s.query_boxes) prefetch_map(&s.queries_map);
     if (s.boxes) prefetch_map(&s.keys_map);
     if (s.boxes && s.box_scales == BoxScales::kMap) prefetch_map(&s.scale_map);
   }

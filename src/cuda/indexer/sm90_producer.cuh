@@ -243,28 +243,58 @@ __device__ void load_columns(const IndexerParams& p, const QueryRow& own, int32_
   }
 }
 
+// A group's queries by the copy engine: a lane each.
+template <class T>
+__device__ void copy_query_boxes(const ScoreParams& s, const Group& group, uint8_t* to,
+                                 uint64_t* full, int32_t lane) {
+  if (lane == 0) {
+    barrier_expect(full, group.rows * s.call.p.heads * T::kPanels * kPanelRowBytes);
+  }
+  __syncwarp();
+  if (lane >= group.rows) return;
+  const uint32_t own = shared_address(to) + lane * T::kHeads * kPanelRowBytes;
+#pragma unroll
+  for (int32_t panel = 0; panel < T::kPanels; ++panel) {
+    copy_box(own + panel * T::kColumns * kPanelRowBytes, &s.queries_map, panel * kPanelRowBytes, 0,
+             static_cast<int32_t>(group.t) + lane, full);
+  }
+}
+
+// The same from rows that lie anywhere.
+template <class T>
+__device__ void copy_query_rows(const ScoreParams& s, const Group& group, const QueryRow& own,
+                                uint8_t* to, int32_t lane) {
+  const IndexerParams& p = s.call.p;
+  const ChunkCopier<typename T::Element> copier{s.q_aligned, p.q.stride[1], p.dim};
+  for (int32_t token = 0; token < group.rows; ++token) {
+    const char* row = QueryRow::from(own.q, token);
+    for (int32_t head = lane / 8; head < p.heads; head += 4) {
+      const char* from = row + head * p.q.stride[0] * T::Element::kBytes;
+      for (int32_t chunk = lane % 8; chunk < copier.chunks(); chunk += 8) {
+        copier.copy(to + chunk / 8 * T::kColumns * kPanelRowBytes, token * T::kHeads + head, from,
+                    chunk);
+      }
+    }
+  }
+}
+
 // One warp: every group's queries, weights and rows.
 template <class T>
 __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared,
                                 const RowBlocks<T::kTokens>& blocks, int32_t lane) {
   const IndexerParams& p = s.call.p;
-  const ChunkCopier<typename T::Element> copier{s.q_aligned, p.q.stride[1], p.dim};
   RingPlace<T::kQueryStages> place;
   Walk<T::kTokens> walk(blocks, shared.share);
   for (Segment segment; walk.next(segment); place.next()) {
     const Group& group = segment.group;
     const QueryRow own(p, group.t + min(lane, group.rows - 1));
     typename T::Queries& query = shared.query[place.i];
+    uint64_t* full = &shared.queries_full[place.i];
     barrier_spin(&shared.queries_empty[place.i], place.parity ^ 1);
-    for (int32_t token = 0; token < group.rows; ++token) {
-      const char* row = QueryRow::from(own.q, token);
-      for (int32_t head = lane / 8; head < p.heads; head += 4) {
-        const char* from = row + head * p.q.stride[0] * T::Element::kBytes;
-        for (int32_t chunk = lane % 8; chunk < copier.chunks(); chunk += 8) {
-          copier.copy(shared.queries[place.i] + chunk / 8 * T::kColumns * kPanelRowBytes,
-                      token * T::kHeads + head, from, chunk);
-        }
-      }
+    if (s.query_boxes) {
+      copy_query_boxes<T>(s, group, shared.queries[place.i], full, lane);
+    } else {
+      copy_query_rows<T>(s, group, own, shared.queries[place.i], lane);
     }
     load_columns<T>(p, own, group.rows, query, lane);
     if (lane < T::kTokens) {
@@ -277,8 +307,8 @@ __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared
       query.rows[lane] = target;
     }
     if (lane == 0) query.t = group.t;
-    barrier_arrive_after_copies(&shared.queries_full[place.i]);
-    barrier_arrive(&shared.queries_full[place.i]);
+    barrier_arrive_after_copies(full);
+    barrier_arrive(full);
   }
 }
 

@@ -59,18 +59,9 @@ __device__ inline void barrier_arrive(uint64_t* barrier, uint32_t times) {
 #endif
 }
 
-// Whether the phase of this parity has ended; may wait a while before it answers.
-__device__ inline bool barrier_ended(uint64_t* barrier, uint32_t parity) {
+// Whether the phase of this parity has ended.
+__device__ inline bool barrier_ended_now(uint64_t* barrier, uint32_t parity) {
   uint32_t done;
-#if __CUDA_ARCH__ >= 900
-  asm volatile(
-      "{\n.reg .pred p;\n"
-      "mbarrier.try_wait.parity.shared.b64 p, [%1], %2;\n"
-      "selp.b32 %0, 1, 0, p;\n}"
-      : "=r"(done)
-      : "r"(shared_address(barrier)), "r"(parity)
-      : "memory");
-#else
   asm volatile(
       "{\n.reg .pred p;\n"
       "mbarrier.test_wait.parity.shared.b64 p, [%1], %2;\n"
@@ -78,8 +69,23 @@ __device__ inline bool barrier_ended(uint64_t* barrier, uint32_t parity) {
       : "=r"(done)
       : "r"(shared_address(barrier)), "r"(parity)
       : "memory");
+  return done != 0;
+}
+// The same; may wait a while before it answers.
+__device__ inline bool barrier_ended(uint64_t* barrier, uint32_t parity) {
+#if __CUDA_ARCH__ >= 900
+  uint32_t done;
+  asm volatile(
+      "{\n.reg .pred p;\n"
+      "mbarrier.try_wait.parity.shared.b64 p, [%1], %2;\n"
+      "selp.b32 %0, 1, 0, p;\n}"
+      : "=r"(done)
+      : "r"(shared_address(barrier)), "r"(parity)
+      : "memory");
+  return done != 0;
+#else
+  return barrier_ended_now(barrier, parity);
 #endif
-  return done;
 }
 
 // Waits for the phase of this parity to end. kPauseNs: what a warp with time to spare sleeps
@@ -97,6 +103,16 @@ __device__ inline void barrier_arrive_expecting(uint64_t* barrier, uint32_t byte
   asm volatile(
       "{\n.reg .b64 state;\nmbarrier.arrive.expect_tx.shared.b64 state, [%0], %1;\n}" ::"r"(
           shared_address(barrier)),
+      "r"(bytes)
+      : "memory");
+#endif
+}
+
+// Announces them only.
+__device__ inline void barrier_expect(uint64_t* barrier, uint32_t bytes) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)),
       "r"(bytes)
       : "memory");
 #endif

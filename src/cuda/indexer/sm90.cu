@@ -97,6 +97,19 @@ void map_keys(sm90::ScoreParams& s) {
   s.boxes = true;
 }
 
+void map_queries(sm90::ScoreParams& s) {
+  const IndexerParams& p = s.call.p;
+  const RowTensor& q = p.q;
+  if (!s.q_aligned || q.split != 0 || p.rows.count > INT32_MAX) return;
+  const sm90::Boxes boxes = {.data = q.data,
+                             .type = CU_TENSOR_MAP_DATA_TYPE_UINT8,
+                             .extent = {int64_t{p.dim} * q.bytes, p.heads, p.rows.count},
+                             .stride = {q.stride[0] * q.bytes, q.row_stride},
+                             .box = {128, p.heads},
+                             .swizzle = true};
+  s.query_boxes = sm90::make_tensor_map(boxes, &s.queries_map);
+}
+
 uint64_t workspace(const IndexerParams&, int32_t) { return 0; }
 
 sm90::RowGrid divide_rows(const ScoreCall& call, int64_t together) {
@@ -127,6 +140,7 @@ cudaError_t enqueue(const ScoreCall& call, const Run& run) {
                          .q_aligned = q_aligned(p),
                          .keys_aligned = keys_aligned(p)};
   map_keys(s);
+  map_queries(s);
   return launch_function(v.function, shape, stream_of(run), s);
 }
 

@@ -1,8 +1,11 @@
 // The consumers of the Hopper indexer: pairs of warpgroups. A pair works on one tile, 64 keys each
-// by all columns: while one multiplies, the other applies ReLU and weights to its products. (Taking
-// turns by barriers was 3 % slower than leaving the order to the tensor cores.) One pair with 256
-// columns; two with fewer, each with every other tile: what little there is to compute must not
-// wait for itself, because memory decides.
+// by all columns: while one multiplies, the other applies ReLU and weights to its products. One
+// pair with 256 columns; two with fewer, each with every other tile: what little there is to
+// compute must not wait for itself, because memory decides.
+//
+// A pair's two warps of a scheduler have 512 additions and products to issue in the 1024 cycles
+// that a tile takes the tensor cores, and only one of them is awake at most times: every
+// instruction beside those, every latency of an address that is found again, lengthens the tile.
 //
 // Order of a score's sum over heads, the same in every variant: head h belongs to lane (h / 2) % 4
 // of a quad; a lane adds its heads in ascending order by fused multiply-adds from 0; then
@@ -21,20 +24,20 @@ __device__ __forceinline__ float max_or_nan(float a, float b) {
   return out;
 }
 
-// products [64 keys, kColumns] = keys . queries, of which a thread holds a part.
+// products [64 keys, kColumns] = keys . queries, of which a thread holds a part. With turns the
+// last instruction is committed apart.
 template <class T>
 __device__ __forceinline__ void multiply(float (&products)[T::kColumns / 2], uint32_t keys,
                                          uint32_t queries) {
   constexpr int32_t kSteps = kPanelRowBytes / kMmaBytes;
-  const uint64_t a = operand_at(keys);
-  const uint64_t b = operand_at(queries);
+  constexpr int32_t kCount = T::kPanels * kSteps;
 #pragma unroll
-  for (int32_t i = 0; i < T::kPanels * kSteps; ++i) {
-    const uint32_t a_bytes = i / kSteps * kTileKeys * kPanelRowBytes + i % kSteps * kMmaBytes;
-    const uint32_t b_bytes = i / kSteps * T::kColumns * kPanelRowBytes + i % kSteps * kMmaBytes;
-    T::Element::mma(products, a + (a_bytes >> 4), b + (b_bytes >> 4), i > 0);
+  for (int32_t i = 0; i < kCount; ++i) {
+    const uint32_t a = i / kSteps * kTileKeys * kPanelRowBytes + i % kSteps * kMmaBytes;
+    const uint32_t b = i / kSteps * T::kColumns * kPanelRowBytes + i % kSteps * kMmaBytes;
+    T::Element::mma(products, operand_at(keys, a), operand_at(queries, b), i > 0);
+    if (i + 1 == kCount || (T::kTurns && i + 2 == kCount)) wgmma_commit();
   }
-  wgmma_commit();
 }
 
 // A lane's weights: of columns 8 j + 2 (lane % 4) and the next one. In registers where there is
@@ -66,8 +69,9 @@ struct LaneWeights {
 // finite.
 //
 // Products that are finite or NaN get their ReLU by x + |x|, which is exactly twice it, with half
-// of the weight: additions have twice the rate of maxima. Four rows' sums grow side by side: one
-// alone would wait 4 cycles for itself at every head; more would not fit into the registers.
+// of the weight: additions have twice the rate of maxima, with which FP8 took 18 % longer. Four
+// rows' sums grow side by side: one alone would wait 4 cycles for itself at every head; more would
+// not fit into the registers.
 template <class T, bool kGeneral>
 __device__ __forceinline__ void sum_heads(const float (&products)[T::kColumns / 2],
                                           const LaneWeights<T>& weights, const float* scale,
@@ -141,20 +145,30 @@ struct LaneKeys {
   bool hidden[2];  // by the block table
 };
 
-template <class T>
-__device__ __forceinline__ LaneKeys read_keys(const ScoreParams& s, const typename T::Stage& stage,
-                                              int32_t first_row) {
-  LaneKeys out;
-#pragma unroll
-  for (int32_t i = 0; i < 2; ++i) {
-    const int32_t row = first_row + 8 * i;
-    out.key[i] = stage.first_key + row;
-    out.scale[i] = s.call.p.keys.scale.given() ? stage.scale[row] : 1.0f;
-    const int32_t bit = row >> s.box_shift;
-    out.hidden[i] = (stage.in_cache[bit / 32] >> bit % 32 & 1) == 0;
+// Where a lane's two keys lie in a tile.
+class OwnKeys {
+ public:
+  // Of the warpgroup's `block` of 64 keys.
+  __device__ OwnKeys(const ScoreParams& s, int32_t block) {
+    const int32_t thread = threadIdx.x % 128;
+    first_ = kept_own(block * kBlockKeys + thread / 32 * 16 + thread % 32 / 4);
+    bit_ = kept_own(first_ >> s.box_shift);
+    next_bit_ = kept_own((first_ + 8) >> s.box_shift);
   }
-  return out;
-}
+  template <class Stage>
+  __device__ __forceinline__ LaneKeys read(const Stage& stage) const {
+    const int32_t key = stage.first_key + first_;
+    return {{key, key + 8},
+            {stage.scale[first_], stage.scale[first_ + 8]},
+            {hidden(stage.in_cache, bit_), hidden(stage.in_cache, next_bit_)}};
+  }
+
+ private:
+  __device__ __forceinline__ static bool hidden(const uint32_t* in_cache, int32_t bit) {
+    return (in_cache[bit / 32] >> bit % 32 & 1) == 0;
+  }
+  int32_t first_, bit_, next_bit_;
+};
 
 // The rows of a lane's sums: in registers where there is room.
 template <class T>
@@ -182,8 +196,10 @@ __device__ __forceinline__ void store_general(const ScoreCall& call, const RowTa
   store_element(row.scores, p.scores.dtype, key * p.scores.stride[0], score);
 }
 
-template <class T>
-__device__ __forceinline__ void store_scores(const ScoreCall& call, bool simple, int64_t t,
+// kPlain: f32 in adjacent columns, no mask.
+template <class T, bool kPlain>
+__device__ __forceinline__ void store_scores(const ScoreCall& call,
+                                             const typename T::Queries& query,
                                              const LaneTargets<T>& targets, const LaneKeys& keys,
                                              const float (&sums)[2 * T::kTokens], int32_t lane) {
   const int32_t first = kept_sum<T>(lane);
@@ -195,13 +211,12 @@ __device__ __forceinline__ void store_scores(const ScoreCall& call, bool simple,
     const int32_t key = second ? keys.key[1] : keys.key[0];
     const bool hidden = second ? keys.hidden[1] : keys.hidden[0];
     const float score = sums[i] * (second ? keys.scale[1] : keys.scale[0]);
-    const bool seen = key >= row.begin && key < row.end && !twin;
-    if (simple) {
-      if (seen && !(hidden && call.keep_hidden)) {
-        reinterpret_cast<float*>(row.scores)[key] = hidden ? call.hidden : score;
-      }
+    const bool seen = (key >= row.begin) & (key < row.end) & !twin;
+    if (kPlain) {
+      const float written = hidden ? call.hidden : score;
+      if (seen & !(hidden & call.keep_hidden)) reinterpret_cast<float*>(row.scores)[key] = written;
     } else if (seen) {
-      store_general(call, row, t + (first + i) / 2, key, score, hidden);
+      store_general(call, row, query.t + (first + i) / 2, key, score, hidden);
     }
   }
 }
@@ -213,26 +228,43 @@ class Consumer {
 
   __device__ __forceinline__ void run() {
     const IndexerParams& p = s_.call.p;
-    const int32_t own = threadIdx.x / 128 - 1;  // warpgroup
-    const int32_t block = own % 2;
-    const int32_t first_row = block * kBlockKeys + threadIdx.x % 128 / 32 * 16 + lane() / 4;
-    const bool simple =
+    const bool plain_sums =
+        !p.q_scale.given() && p.heads == T::kHeads && (p.relu || !T::Element::kFinite);
+    const bool plain_scores =
         p.scores.dtype == DSA_F32 && p.scores.stride[0] == 1 && !p.rows.mask.given();
-    const float least = p.relu ? 0.0f : kMinusInfinity;
-    const bool general =
-        p.q_scale.given() || p.heads != T::kHeads || (T::Element::kFinite && !p.relu);
+    if (plain_sums && plain_scores) {
+      run_tiles<true>();
+    } else {
+      run_tiles<false>();
+    }
+  }
+
+ private:
+  // The plain case has a loop of its own: one for both jumps over the other's code several times a
+  // tile, out of what the instruction cache has ready.
+  template <bool kPlain>
+  __device__ __forceinline__ void run_tiles() {
+    const int32_t own = kept(threadIdx.x / 128 - 1);  // warpgroup
+    const int32_t block = own % 2;
+    const OwnKeys own_keys(s_, block);
+    const float least = s_.call.p.relu ? 0.0f : kMinusInfinity;
     LaneWeights<T> weights;
     LaneTargets<T> targets;
-    int32_t group = -1;
+    int32_t group = -1, next_group = 0;
+    bool ready = false;  // the next tile is there, and next_group is its group
     RingPlace<T::kStages> place;
     if (own / 2 == 1) place.next();
+    if (T::kTurns && own == 1) turn_pass(kTurn, 256);
     const int64_t tiles = shared_.share.count;
     for (int64_t n = own / 2; n < tiles; n += T::kPairs) {
-      typename T::Stage& stage = shared_.stage[place.i];
-      barrier_spin(&shared_.keys_full[place.i], place.parity);
-      const bool new_queries = stage.group != group;
-      if (new_queries) {
-        take_queries(stage.group, group);
+      const typename T::Stage& stage = shared_.stage[place.i];
+      if (!ready) {
+        barrier_spin(&shared_.keys_full[place.i], place.parity);
+        next_group = stage.group;
+      }
+      const bool new_queries = next_group != group;
+      if (__builtin_expect(new_queries, false)) {
+        take_queries(next_group, group);
         weights.take(query(group), lane());
         targets.take(query(group), lane());
       }
@@ -240,33 +272,37 @@ class Consumer {
       if (new_queries || !s_.boxes) fence_async_proxy();
 
       float products[T::kColumns / 2];
+      if (T::kTurns) turn_wait(kTurn + own, 256);
       wgmma_fence();
       multiply<T>(products,
                   shared_address(shared_.keys[place.i]) + block * kBlockKeys * kPanelRowBytes,
-                  shared_address(shared_.queries[group % T::kQueryStages]));
-      const LaneKeys keys = read_keys<T>(s_, stage, first_row);
+                  shared_address(shared_.queries[static_cast<uint32_t>(group) % T::kQueryStages]));
+      const LaneKeys keys = own_keys.read(stage);
+      if (T::kTurns) {
+        wgmma_wait<1>();  // one instruction covers the way over
+        turn_pass(kTurn + (own ^ 1), 256);
+      }
       wgmma_wait<0>();
       __syncwarp();
       if (lane() == 0) barrier_arrive(&shared_.keys_empty[place.i]);
 #pragma unroll
       for (int32_t i = 0; i < T::kPairs; ++i) place.next();
+      ready = barrier_ended_now(&shared_.keys_full[place.i], place.parity);
 
       float sums[2 * T::kTokens];
-      if (general) {
-        sum_heads<T, true>(products, weights, query(group).scale + 2 * (lane() % 4), p.heads, least,
-                           sums);
-      } else {
-        sum_heads<T, false>(products, weights, nullptr, p.heads, least, sums);
-      }
+      sum_heads<T, !kPlain>(products, weights, query(group).scale + 2 * (lane() % 4),
+                            s_.call.p.heads, least, sums);
+      next_group = shared_.stage[place.i].group;
       add_quad<T>(sums, lane());
-      store_scores<T>(s_.call, simple, query(group).t, targets, keys, sums, lane());
+      store_scores<T, kPlain>(s_.call, query(group), targets, keys, sums, lane());
     }
   }
 
- private:
+  static constexpr uint32_t kTurn = 1;  // named barriers kTurn + warpgroup
+
   __device__ __forceinline__ static int32_t lane() { return threadIdx.x % 32; }
   __device__ __forceinline__ const typename T::Queries& query(int32_t group) const {
-    return shared_.query[group % T::kQueryStages];
+    return shared_.query[static_cast<uint32_t>(group) % T::kQueryStages];
   }
 
   // Gives back the queries of the groups before `wanted`, also of those of which this warpgroup had
@@ -275,10 +311,11 @@ class Consumer {
     while (group < wanted) {
       __syncwarp();
       if (group >= 0 && lane() == 0) {
-        barrier_arrive(&shared_.queries_empty[group % T::kQueryStages]);
+        barrier_arrive(&shared_.queries_empty[static_cast<uint32_t>(group) % T::kQueryStages]);
       }
       ++group;
-      barrier_spin(&shared_.queries_full[group % T::kQueryStages], group / T::kQueryStages & 1);
+      barrier_spin(&shared_.queries_full[static_cast<uint32_t>(group) % T::kQueryStages],
+                   static_cast<uint32_t>(group) / T::kQueryStages & 1);
     }
   }
 

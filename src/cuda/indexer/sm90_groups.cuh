@@ -103,6 +103,13 @@ struct Share {
   int64_t count;
 };
 
+// all * i / parts, rounded down. (A 64-bit division takes half a microsecond.)
+__device__ inline int64_t part_of(int64_t all, uint32_t i, uint32_t parts) {
+  if (all > UINT32_MAX) return all * i / parts;
+  const uint32_t n = static_cast<uint32_t>(all);
+  return int64_t{n / parts} * i + n % parts * i / parts;
+}
+
 // Called by all kThreads threads; `sums` [kThreads / 32], `share`: shared memory.
 template <int kTokens, int kThreads>
 __device__ void find_share(const RowBlocks<kTokens>& blocks, int64_t* sums, Share<kTokens>* share) {
@@ -130,8 +137,8 @@ __device__ void find_share(const RowBlocks<kTokens>& blocks, int64_t* sums, Shar
     if (w < static_cast<int32_t>(threadIdx.x / 32)) before += sums[w];
     all += sums[w];
   }
-  const int64_t from = all * blockIdx.x / gridDim.x;
-  const int64_t to = all * (blockIdx.x + 1) / gridDim.x;
+  const int64_t from = part_of(all, blockIdx.x, gridDim.x);
+  const int64_t to = part_of(all, blockIdx.x + 1, gridDim.x);
   if (from < to && from >= before && from < before + own) {
     // With one group (few rows: every microsecond counts) the walk still stands at it.
     if (groups > 1) {

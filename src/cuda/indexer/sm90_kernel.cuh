@@ -18,6 +18,7 @@ __device__ void set_up_barriers(typename T::Shared& shared, const ScoreParams& s
       barrier_init(&shared.queries_empty[i], T::kPairs * 2 * 4);
     }
     fence_barrier_init();
+    if (s.query_boxes) prefetch_map(&s.queries_map);
     if (s.boxes) prefetch_map(&s.keys_map);
     if (s.boxes && s.box_scales == BoxScales::kMap) prefetch_map(&s.scale_map);
   }
@@ -37,10 +38,11 @@ __device__ void clear_operands(typename T::Shared& shared, const IndexerParams& 
   fence_async_proxy();
 }
 
-// One scale for all keys.
+// One scale for all keys, or none.
 template <class T>
 __device__ void spread_scale(typename T::Shared& shared, const IndexerParams& p) {
-  const float scale = *reinterpret_cast<const float*>(p.keys.scale.data);
+  const float scale =
+      p.keys.scale.given() ? *reinterpret_cast<const float*>(p.keys.scale.data) : 1.0f;
   for (int32_t i = threadIdx.x; i < T::kStages * kTileKeys; i += T::kThreads) {
     shared.stage[i / kTileKeys].scale[i % kTileKeys] = scale;
   }
@@ -50,15 +52,14 @@ template <class T>
 __global__ void __launch_bounds__(T::kThreads, 1)
     score_keys(const __grid_constant__ ScoreParams s) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-  extern __shared__ uint8_t memory[];
-  const uint32_t misaligned = shared_address(memory) % 1024;
-  typename T::Shared& shared =
-      *reinterpret_cast<typename T::Shared*>(memory + (misaligned ? 1024 - misaligned : 0));
+  extern __shared__ __align__(1024) uint8_t memory[];
+  typename T::Shared& shared = *reinterpret_cast<typename T::Shared*>(
+      __cvta_shared_to_generic(kept(shared_address(memory))));
   const RowBlocks<T::kTokens> blocks(s);
   set_up_barriers<T>(shared, s);
   clear_operands<T>(shared, s.call.p);
-  cudaGridDependencySynchronize();
-  if (s.boxes && s.box_scales == BoxScales::kOne && s.call.p.keys.scale.given()) {
+  wait_for_previous();
+  if (!s.call.p.keys.scale.given() || (s.boxes && s.box_scales == BoxScales::kOne)) {
     spread_scale<T>(shared, s.call.p);
   }
   find_share<T::kTokens, T::kThreads>(blocks, shared.sums, &shared.share);

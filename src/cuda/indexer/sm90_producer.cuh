@@ -196,43 +196,107 @@ class RowProducer {
   const int32_t lane_;
 };
 
+// A row's inputs; each lane finds those of one row of a group.
+struct QueryRow {
+  uint64_t q, w, scale;
+
+  __device__ QueryRow(const IndexerParams& p, int64_t t)
+      : q(address(p.q, t)), w(address(p.w, t)), scale(address(p.q_scale, t)) {}
+  __device__ static uint64_t address(const RowTensor& tensor, int64_t t) {
+    return tensor.given() ? reinterpret_cast<uint64_t>(tensor.row(t)) : 0;
+  }
+  // An address that lane `of` has.
+  __device__ static const char* from(uint64_t address, int32_t of) {
+    return reinterpret_cast<const char*>(__shfl_sync(~0u, address, of));
+  }
+};
+
+// Weights and scales of a group's columns. All loads are on their way before the first is used.
+template <class T>
+__device__ void load_columns(const IndexerParams& p, const QueryRow& own, int32_t rows,
+                             typename T::Queries& query, int32_t lane) {
+  constexpr int32_t kOwn = T::kColumns / 32;
+  uint32_t weight[kOwn];
+  float scale[kOwn];
+#pragma unroll
+  for (int32_t i = 0; i < kOwn; ++i) {
+    const int32_t column = lane + 32 * i;
+    const int32_t token = column / T::kHeads;
+    const int32_t head = column % T::kHeads;
+    const char* const w = QueryRow::from(own.w, token);
+    const char* const s = QueryRow::from(own.scale, token);
+    const bool real = token < rows && head < p.heads;
+    const int64_t at = head * p.w.stride[0];
+    weight[i] = 0;
+    scale[i] = 1;
+    if (real && w && p.w.bytes == 4) weight[i] = reinterpret_cast<const uint32_t*>(w)[at];
+    if (real && w && p.w.bytes == 2) weight[i] = reinterpret_cast<const uint16_t*>(w)[at];
+    if (real && s) scale[i] = reinterpret_cast<const float*>(s)[head * p.q_scale.stride[0]];
+  }
+#pragma unroll
+  for (int32_t i = 0; i < kOwn; ++i) {
+    const int32_t column = lane + 32 * i;
+    const bool real = column / T::kHeads < rows && column % T::kHeads < p.heads;
+    const float one = real ? 1.0f : 0.0f;
+    query.weights[column] = (p.w.given() ? to_float(weight[i], p.w.dtype) : one) * T::kWeightFactor;
+    query.scale[column] = scale[i];
+  }
+}
+
+// A group's queries by the copy engine: a lane each.
+template <class T>
+__device__ void copy_query_boxes(const ScoreParams& s, const Group& group, uint8_t* to,
+                                 uint64_t* full, int32_t lane) {
+  if (lane == 0) {
+    barrier_expect(full, group.rows * s.call.p.heads * T::kPanels * kPanelRowBytes);
+  }
+  __syncwarp();
+  if (lane >= group.rows) return;
+  const uint32_t own = shared_address(to) + lane * T::kHeads * kPanelRowBytes;
+#pragma unroll
+  for (int32_t panel = 0; panel < T::kPanels; ++panel) {
+    copy_box(own + panel * T::kColumns * kPanelRowBytes, &s.queries_map, panel * kPanelRowBytes, 0,
+             static_cast<int32_t>(group.t) + lane, full);
+  }
+}
+
+// The same from rows that lie anywhere.
+template <class T>
+__device__ void copy_query_rows(const ScoreParams& s, const Group& group, const QueryRow& own,
+                                uint8_t* to, int32_t lane) {
+  const IndexerParams& p = s.call.p;
+  const ChunkCopier<typename T::Element> copier{s.q_aligned, p.q.stride[1], p.dim};
+  for (int32_t token = 0; token < group.rows; ++token) {
+    const char* row = QueryRow::from(own.q, token);
+    for (int32_t head = lane / 8; head < p.heads; head += 4) {
+      const char* from = row + head * p.q.stride[0] * T::Element::kBytes;
+      for (int32_t chunk = lane % 8; chunk < copier.chunks(); chunk += 8) {
+        copier.copy(to + chunk / 8 * T::kColumns * kPanelRowBytes, token * T::kHeads + head, from,
+                    chunk);
+      }
+    }
+  }
+}
+
 // One warp: every group's queries, weights and rows.
 template <class T>
 __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared,
                                 const RowBlocks<T::kTokens>& blocks, int32_t lane) {
   const IndexerParams& p = s.call.p;
-  const ChunkCopier<typename T::Element> copier{s.q_aligned, p.q.stride[1], p.dim};
   RingPlace<T::kQueryStages> place;
   Walk<T::kTokens> walk(blocks, shared.share);
   for (Segment segment; walk.next(segment); place.next()) {
     const Group& group = segment.group;
+    const QueryRow own(p, group.t + min(lane, group.rows - 1));
     typename T::Queries& query = shared.query[place.i];
+    uint64_t* full = &shared.queries_full[place.i];
     barrier_spin(&shared.queries_empty[place.i], place.parity ^ 1);
-    for (int32_t token = 0; token < group.rows; ++token) {
-      const char* row = p.q.row(group.t + token);
-      for (int32_t head = lane / 8; head < p.heads; head += 4) {
-        const char* from = row + head * p.q.stride[0] * T::Element::kBytes;
-        for (int32_t chunk = lane % 8; chunk < copier.chunks(); chunk += 8) {
-          copier.copy(shared.queries[place.i] + chunk / 8 * T::kColumns * kPanelRowBytes,
-                      token * T::kHeads + head, from, chunk);
-        }
-      }
+    if (s.query_boxes) {
+      copy_query_boxes<T>(s, group, shared.queries[place.i], full, lane);
+    } else {
+      copy_query_rows<T>(s, group, own, shared.queries[place.i], lane);
     }
-    for (int32_t column = lane; column < T::kColumns; column += 32) {
-      const int32_t token = column / T::kHeads;
-      const int32_t head = column % T::kHeads;
-      const bool real = token < group.rows && head < p.heads;
-      float weight = real ? 1.0f : 0.0f;
-      float scale = 1.0f;
-      if (real && p.w.given()) {
-        weight = load_element(p.w.row(group.t + token), p.w.dtype, head * p.w.stride[0]);
-      }
-      if (real && p.q_scale.given()) {
-        scale = p.q_scale.row_as<const float>(group.t + token)[head * p.q_scale.stride[0]];
-      }
-      query.weights[column] = weight * T::kWeightFactor;
-      query.scale[column] = scale;
-    }
+    load_columns<T>(p, own, group.rows, query, lane);
     if (lane < T::kTokens) {
       RowTarget target = {nullptr, 0, 0};
       if (lane < group.rows) {
@@ -243,8 +307,8 @@ __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared
       query.rows[lane] = target;
     }
     if (lane == 0) query.t = group.t;
-    barrier_arrive_after_copies(&shared.queries_full[place.i]);
-    barrier_arrive(&shared.queries_full[place.i]);
+    barrier_arrive_after_copies(full);
+    barrier_arrive(full);
   }
 }
 

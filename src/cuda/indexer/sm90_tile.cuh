@@ -31,6 +31,10 @@ struct Tile {
   static constexpr int32_t kColumns = kColumns_;
   static constexpr int32_t kTokens = kColumns / kHeads;
   static constexpr int32_t kPairs = kColumns == 256 ? 1 : 2;  // of consumer warpgroups
+  // Whether a pair multiplies in turns. Left alone, the tensor cores take the instructions of both
+  // in turn, so that both finish, and leave them idle, at the same time: bf16 takes 8 % longer so.
+  // FP8, whose products take half as long, is 4 % slower with turns.
+  static constexpr bool kTurns = kPairs == 1 && Element::kBytes == 2;
   static constexpr int32_t kThreads = 128 * (1 + 2 * kPairs);
   // Registers of a thread: 64K in all, less than a multiple of 8 a thread at launch.
   static constexpr int32_t kProducerRegisters = kPairs == 1 ? 56 : 64;
@@ -59,7 +63,7 @@ struct Tile {
   // bf16 queries of 256 columns are 64 KB: one copy, and room for four tiles of keys.
   static constexpr int32_t kQueryStages = kQueryBytes > 48 * 1024 ? 1 : 2;
   static constexpr int32_t kFixed =
-      1024 + kQueryStages * (kQueryBytes + int32_t(sizeof(Queries)) + 16) + 256;
+      kQueryStages * (kQueryBytes + int32_t(sizeof(Queries)) + 16) + 256;
   static constexpr int32_t kFitting =
       (kMaxShared - kFixed) / (kKeyBytes + int32_t(sizeof(Stage)) + 16);
   // Even: a stage has always the same producer and the same pair of consumers.
@@ -75,9 +79,17 @@ struct Tile {
     int64_t sums[kThreads / 32];
     Share<kTokens> share;
   };
-  static constexpr int32_t kSharedBytes = int32_t(sizeof(Shared)) + 1024;
+  static constexpr int32_t kSharedBytes = int32_t(sizeof(Shared));
   static_assert(kSharedBytes <= kMaxShared);
 };
+
+// x, the same in all lanes, in a register: what the compiler can find again it finds again at every
+// use.
+__device__ __forceinline__ uint32_t kept(uint32_t x) { return __shfl_sync(~0u, x, 0); }
+// The same for what differs between lanes.
+__device__ __forceinline__ int32_t kept_own(int32_t x) {
+  return __shfl_sync(~0u, x, threadIdx.x % 32);
+}
 
 // A place in a ring and the parity of its current phase.
 template <int kCount>

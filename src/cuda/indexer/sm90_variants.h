@@ -31,6 +31,9 @@ struct ScoreParams {
   CUtensorMap keys_map;
   CUtensorMap scale_map;
   bool boxes;  // it copies keys and scales
+  // Likewise queries as bytes [T, Hi, row] in boxes of one query's Hi rows.
+  CUtensorMap queries_map;
+  bool query_boxes;
   BoxScales box_scales;
   int32_t box_shift;
   // Rows can be copied 16 bytes at a time.

@@ -1,4 +1,4 @@
-// dsa_indexer_topk: rows in chunks whose scores stay in the L2 cache; a chunk is scored by a family
+// dsa_indexer_topk: rows in chunks, as few as the workspace allows; a chunk is scored by a family
 // of indexer kernels and selected by the kernels of dsa_topk.
 #include "cuda/indexer_topk/indexer_topk.h"
 
@@ -13,11 +13,13 @@
 namespace dsa::cuda {
 namespace {
 
-// Scores of a chunk. They and 16 MiB that a selection may sort in are the 64 MiB that the call may
-// take. The L2 cache of an H100 holds 50 MiB; chunks of 24 MiB, which surely stay there, were 0.6
-// ms slower at 4096 rows of 32768 keys on an H200 (3.83 and 4.42 ms): every launch ends with blocks
-// that wait for the last ones.
-constexpr uint64_t kScoreBytes = uint64_t{48} << 20;
+// What the call may take: scores of a chunk of rows, and what their selection needs, which is more
+// than kSelectBytes only where it sorts millions. Chunks are as large as that lets them be, though
+// the L2 cache holds no more than 50 MiB: 4096 rows of 32768 keys took 2.54, 2.32, 2.24 and 2.13 ms
+// (H200) in 32, 11, 8 and 4 chunks. Every launch waits for its first queries, and for its last
+// block.
+constexpr uint64_t kMostBytes = uint64_t{64} << 20;
+constexpr uint64_t kSelectBytes = uint64_t{16} << 20;
 
 constexpr uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to * to; }
 
@@ -25,25 +27,6 @@ constexpr uint64_t round_up(uint64_t n, uint64_t to) { return (n + to - 1) / to 
 uint64_t row_bytes(const IndexerParams& p) {
   return round_up(static_cast<uint64_t>(std::max<int64_t>(p.rows.max_length(), 1)) * sizeof(float),
                   256);
-}
-
-int64_t row_size(const IndexerParams& p) { return static_cast<int64_t>(row_bytes(p)); }
-
-// Chunks of equal size, of whole units of the indexers: 8 rows of 64 heads.
-int64_t chunk_rows(const IndexerParams& p) {
-  const int64_t rows = std::max<int64_t>(p.rows.count, 1);
-  const int64_t fit = static_cast<int64_t>(kScoreBytes / row_bytes(p));
-  const int64_t most = fit >= 8 ? fit / 8 * 8 : std::max<int64_t>(fit, 1);
-  const int64_t chunks = (rows + most - 1) / most;
-  const int64_t equal = (rows + chunks - 1) / chunks;
-  return std::min(most, equal >= 8 ? (equal + 7) / 8 * 8 : equal);
-}
-
-uint64_t score_bytes(const IndexerParams& p) {
-  const uint64_t row = row_bytes(p);
-  const uint64_t rows = static_cast<uint64_t>(std::max<int64_t>(p.rows.count, 1));
-  if (rows > kScoreBytes / row) return std::max(kScoreBytes, row);
-  return rows * row;
 }
 
 // A row of the score buffer starts with the row's first visible key, and the mask has been applied:
@@ -58,6 +41,8 @@ Rows rows_of_buffer(const Rows& rows) {
   out.mask = {};
   return out;
 }
+
+int64_t row_size(const IndexerParams& p) { return static_cast<int64_t>(row_bytes(p)); }
 
 // The score buffer as a tensor of which rows [first_row, ...) are there, `row` bytes each.
 RowTensor score_view(const IndexerParams& p, int64_t first_row, char* buffer, int64_t row) {
@@ -79,17 +64,41 @@ TopkParams selection(const IndexerTopkParams& p, const RowTensor& scores) {
   return out;
 }
 
+// How a call goes through its workspace.
+struct Chunks {
+  int64_t rows;  // of a chunk
+  uint64_t score_bytes;
+  uint64_t select_bytes;
+};
+
+// Grows with each extent: what the selection takes of kMostBytes, the scores give.
+Chunks divide(const IndexerTopkParams& p, int32_t multiprocessors) {
+  const uint64_t row = row_bytes(p.indexer);
+  const int64_t rows = std::max<int64_t>(p.indexer.rows.count, 1);
+  const TopkParams select = selection(p, score_view(p.indexer, 0, nullptr, row_size(p.indexer)));
+  const uint64_t select_bytes = topk_workspace(select, p.indexer.rows.count, multiprocessors);
+  const uint64_t scores = kMostBytes - round_up(std::min(select_bytes, kSelectBytes), 256);
+  // Chunks of equal size, of whole units of the indexers: 8 rows of 64 heads.
+  const int64_t fit = static_cast<int64_t>(scores / row);
+  const int64_t most = fit >= 8 ? fit / 8 * 8 : fit;
+  const int64_t count = (rows + most - 1) / most;
+  const int64_t equal = (rows + count - 1) / count;
+  return {std::min(most, equal >= 8 ? (equal + 7) / 8 * 8 : equal),
+          static_cast<uint64_t>(rows) > scores / row ? scores : static_cast<uint64_t>(rows) * row,
+          select_bytes};
+}
+
 template <const IndexerFamily& family>
 const char* refuse(const IndexerTopkParams& p) {
-  if (row_bytes(p.indexer) > kScoreBytes) return "rows of more than 12.5 million keys";
+  if (row_bytes(p.indexer) > kMostBytes - kSelectBytes)
+    return "rows of more than 12.5 million keys";
   return family.refuse(p.indexer);
 }
 
 template <const IndexerFamily& family>
 uint64_t workspace(const IndexerTopkParams& p, int32_t multiprocessors) {
-  const TopkParams select = selection(p, score_view(p.indexer, 0, nullptr, row_size(p.indexer)));
-  return round_up(score_bytes(p.indexer), 256) +
-         topk_workspace(select, p.indexer.rows.count, multiprocessors);
+  const Chunks chunks = divide(p, multiprocessors);
+  return chunks.score_bytes + chunks.select_bytes;
 }
 
 // Rows [first, first + count) scored into a buffer of `row` bytes each.
@@ -108,11 +117,12 @@ ScoreCall score_call(const IndexerParams& p, int64_t first, int64_t count, char*
 
 template <const IndexerFamily& family>
 cudaError_t launch(const IndexerTopkParams& p, const Run& run) {
+  const Chunks chunks = divide(p, run.device->multiprocessors);
   Run select_run = run;
-  select_run.workspace = run.workspace + round_up(score_bytes(p.indexer), 256);
-  const int64_t rows = p.indexer.rows.count, most = chunk_rows(p.indexer);
-  for (int64_t first = 0; first < rows; first += most) {
-    const int64_t count = std::min(most, rows - first);
+  select_run.workspace = run.workspace + chunks.score_bytes;
+  const int64_t rows = p.indexer.rows.count;
+  for (int64_t first = 0; first < rows; first += chunks.rows) {
+    const int64_t count = std::min(chunks.rows, rows - first);
     const ScoreCall score = score_call(p.indexer, first, count, run.workspace, row_size(p.indexer));
     cudaError_t error = family.enqueue(score, run);
     if (error != cudaSuccess) return error;

@@ -21,6 +21,14 @@ __device__ __forceinline__ void barrier_spin(uint64_t* barrier, uint32_t parity)
 #endif
 }
 
+// Named barriers of the block: wait for `threads` in all, or only count as one of them.
+__device__ __forceinline__ void turn_wait(uint32_t id, uint32_t threads) {
+  asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+__device__ __forceinline__ void turn_pass(uint32_t id, uint32_t threads) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+
 // 16 bytes of global memory, past L1.
 __device__ __forceinline__ void copy_16(uint32_t to, const void* from) {
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(from)

@@ -20,11 +20,11 @@ __device__ __forceinline__ uint32_t panel_offset(uint32_t row, uint32_t chunk) {
   return row * kPanelRowBytes + ((chunk ^ (row & 7)) << 4);
 }
 
-// Descriptor of an operand that starts at `address`: 128-byte swizzle, 1024 bytes from 8 rows to
-// the next 8. The next kMmaBytes of the rows: + (kMmaBytes >> 4).
-__device__ __forceinline__ uint64_t operand_at(uint32_t address) {
-  return (uint64_t{1} << 62) | (uint64_t{1024 >> 4} << 32) | (uint64_t{1} << 16) |
-         ((address & 0x3ffff) >> 4);
+// Descriptor of an operand that starts `further` bytes after `address`: 128-byte swizzle, 1024
+// bytes from 8 rows to the next 8. `further` is added where it carries nothing: 32-bit sums.
+__device__ __forceinline__ uint64_t operand_at(uint32_t address, uint32_t further = 0) {
+  constexpr uint64_t kHigh = uint64_t{1u << 30 | 1024 >> 4} << 32;
+  return kHigh | ((((address & 0x3ffff) >> 4) | 1u << 16) + (further >> 4));
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)

@@ -5,7 +5,8 @@
 namespace dsa::cuda::topk {
 namespace {
 
-// Rows whose visible keys begin at column 0 and end where an array says, or all at the same.
+// Rows whose visible keys begin at column 0 and end where an array says, or all at the same, or
+// each one further than the one before.
 bool has_plain_rows(const TopkCall& c) {
   const Rows& rows = c.p.rows;
   if (c.p.scores.split != 0) return false;
@@ -17,6 +18,8 @@ bool has_plain_rows(const TopkCall& c) {
     case VisibleBy::kSeqLens:
       return !rows.row_request.given() && rows.next_n == 1 && rows.ratio == 1 &&
              (rows.batch == 1 || rows.per_request == 1);
+    case VisibleBy::kCausal:
+      return rows.batch == 1 && rows.ratio == 1;
     default:
       return false;
   }
@@ -54,6 +57,8 @@ DenseCall make_dense(const TopkCall& call) {
     d.end_stride = p.rows.batch == 1 ? 0 : p.rows.seq_lens_stride;
     d.ends = p.rows.seq_lens + call.first_row * d.end_stride;
   }
+  d.causal = p.rows.by == VisibleBy::kCausal;
+  d.first_end = p.rows.offset + call.first_row + 1;
   d.indices = s.indices.row_as<int32_t>(call.first_row);
   d.index_stride = s.indices.row_stride / 4;
   d.width = s.indices.extent[0];

@@ -17,7 +17,9 @@ struct DenseCall {
   int64_t score_stride;  // bytes, from row to row
   const char* ends;      // i32: visible keys of each row; nullptr: `length`
   int64_t end_stride;    // bytes
-  int32_t length;        // most visible keys
+  bool causal;           // then row i sees first_end + i keys, or fewer
+  int64_t first_end;
+  int32_t length;  // most visible keys
   int32_t k;
   uint32_t lowest;       // least key that can be selected
   int32_t dtype;         // of the scores

@@ -28,6 +28,7 @@ __device__ inline DenseRow dense_row(const DenseCall& c, int64_t i) {
   if (c.ends) {
     n = max(0, min(n, *reinterpret_cast<const int32_t*>(c.ends + i * c.end_stride)));
   }
+  if (c.causal) n = static_cast<int32_t>(clamp64(c.first_end + i, 0, n));
   return {c.scores + i * c.score_stride, n};
 }
 

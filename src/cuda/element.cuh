@@ -18,13 +18,6 @@ __device__ inline float e4m3_to_f32(uint8_t bits) {
   return static_cast<float>(x);
 }
 
-// The bits of an f32, f16 or bf16 element.
-__device__ inline float to_float(uint32_t bits, int32_t dtype) {
-  if (dtype == DSA_F32) return __uint_as_float(bits);
-  if (dtype == DSA_BF16) return __uint_as_float(bits << 16);
-  return __half2float(__ushort_as_half(static_cast<unsigned short>(bits)));
-}
-
 // Element i (in elements) from `base`.
 __device__ inline float load_element(const char* base, int32_t dtype, int64_t i) {
   switch (dtype) {

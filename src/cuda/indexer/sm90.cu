@@ -38,6 +38,12 @@ bool q_aligned(const IndexerParams& p) {
          q.stride[0] * q.bytes % 16 == 0 && q.row_stride % 16 == 0 && q.outer_stride % 16 == 0;
 }
 
+bool weights_plain(const IndexerParams& p) {
+  const RowTensor& w = p.w;
+  return w.dtype == DSA_F32 && w.stride[0] == 1 && chunks_align(w.data, w.row_stride) &&
+         w.outer_stride % 16 == 0 && !p.q_scale.given();
+}
+
 // The first form with room for Hi and for the rows that can share keys, else the widest one.
 const Variant& choose(const ScoreCall& call) {
   const IndexerParams& p = call.p;
@@ -138,7 +144,8 @@ cudaError_t enqueue(const ScoreCall& call, const Run& run) {
   sm90::ScoreParams s = {.call = call,
                          .rows = divide_rows(call, v.columns / v.heads),
                          .q_aligned = q_aligned(p),
-                         .keys_aligned = keys_aligned(p)};
+                         .keys_aligned = keys_aligned(p),
+                         .plain_weights = weights_plain(p)};
   map_keys(s);
   map_queries(s);
   return launch_function(v.function, shape, stream_of(run), s);

@@ -196,7 +196,7 @@ class RowProducer {
   const int32_t lane_;
 };
 
-// A row's inputs; each lane finds those of one row of a group.
+// Where a row's inputs are; each lane finds those of one row of a group.
 struct QueryRow {
   uint64_t q, w, scale;
 
@@ -211,35 +211,44 @@ struct QueryRow {
   }
 };
 
-// Weights and scales of a group's columns. All loads are on their way before the first is used.
+// Weights and scales of a group's columns.
 template <class T>
 __device__ void load_columns(const IndexerParams& p, const QueryRow& own, int32_t rows,
                              typename T::Queries& query, int32_t lane) {
-  constexpr int32_t kOwn = T::kColumns / 32;
-  uint32_t weight[kOwn];
-  float scale[kOwn];
-#pragma unroll
-  for (int32_t i = 0; i < kOwn; ++i) {
-    const int32_t column = lane + 32 * i;
+#pragma unroll 1
+  for (int32_t column = lane; column < T::kColumns; column += 32) {
     const int32_t token = column / T::kHeads;
     const int32_t head = column % T::kHeads;
     const char* const w = QueryRow::from(own.w, token);
     const char* const s = QueryRow::from(own.scale, token);
     const bool real = token < rows && head < p.heads;
-    const int64_t at = head * p.w.stride[0];
-    weight[i] = 0;
-    scale[i] = 1;
-    if (real && w && p.w.bytes == 4) weight[i] = reinterpret_cast<const uint32_t*>(w)[at];
-    if (real && w && p.w.bytes == 2) weight[i] = reinterpret_cast<const uint16_t*>(w)[at];
-    if (real && s) scale[i] = reinterpret_cast<const float*>(s)[head * p.q_scale.stride[0]];
+    float weight = real ? 1.0f : 0.0f;
+    if (real && w) weight = load_element(w, p.w.dtype, head * p.w.stride[0]);
+    query.weights[column] = weight * T::kWeightFactor;
+    query.scale[column] =
+        real && s ? reinterpret_cast<const float*>(s)[head * p.q_scale.stride[0]] : 1.0f;
   }
+}
+
+// The same where a lane can take four columns at once: few instructions and one latency, since the
+// first tile of a launch waits for them.
+template <class T>
+__device__ void load_plain_columns(const QueryRow& own, int32_t rows, typename T::Queries& query,
+                                   int32_t lane) {
 #pragma unroll
-  for (int32_t i = 0; i < kOwn; ++i) {
-    const int32_t column = lane + 32 * i;
-    const bool real = column / T::kHeads < rows && column % T::kHeads < p.heads;
-    const float one = real ? 1.0f : 0.0f;
-    query.weights[column] = (p.w.given() ? to_float(weight[i], p.w.dtype) : one) * T::kWeightFactor;
-    query.scale[column] = scale[i];
+  for (int32_t i = 0; i < (T::kColumns + 127) / 128; ++i) {
+    const int32_t column = 128 * i + 4 * lane;
+    const int32_t token = column / T::kHeads;
+    const char* const w = QueryRow::from(own.w, token % 32);
+    if (column >= T::kColumns) continue;
+    float4 weight = {0, 0, 0, 0};
+    if (token < rows) weight = reinterpret_cast<const float4*>(w)[column % T::kHeads / 4];
+    weight.x *= T::kWeightFactor;
+    weight.y *= T::kWeightFactor;
+    weight.z *= T::kWeightFactor;
+    weight.w *= T::kWeightFactor;
+    reinterpret_cast<float4*>(query.weights)[column / 4] = weight;
+    reinterpret_cast<float4*>(query.scale)[column / 4] = {1, 1, 1, 1};
   }
 }
 
@@ -296,7 +305,11 @@ __device__ void produce_queries(const ScoreParams& s, typename T::Shared& shared
     } else {
       copy_query_rows<T>(s, group, own, shared.queries[place.i], lane);
     }
-    load_columns<T>(p, own, group.rows, query, lane);
+    if (s.plain_weights && p.heads == T::kHeads) {
+      load_plain_columns<T>(own, group.rows, query, lane);
+    } else {
+      load_columns<T>(p, own, group.rows, query, lane);
+    }
     if (lane < T::kTokens) {
       RowTarget target = {nullptr, 0, 0};
       if (lane < group.rows) {

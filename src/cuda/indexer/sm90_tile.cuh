@@ -54,8 +54,8 @@ struct Tile {
     int32_t group;  // number in this block's share
   };
   struct Queries {
-    float weights[kColumns];
-    float scale[kColumns];
+    alignas(16) float weights[kColumns];
+    alignas(16) float scale[kColumns];
     RowTarget rows[kTokens];
     int64_t t;
   };

@@ -39,6 +39,8 @@ struct ScoreParams {
   // Rows can be copied 16 bytes at a time.
   bool q_aligned;
   bool keys_aligned;
+  // f32 weights that can be loaded 16 bytes at a time, no scales of queries.
+  bool plain_weights;
 };
 
 struct Variant {

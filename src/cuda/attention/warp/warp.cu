@@ -24,29 +24,60 @@ constexpr int32_t kMostShared = 4;   // heads that read one KV head, each for it
 struct WarpShape {
   int32_t dim, value_dim;
   int32_t heads_of_kv;
-  int32_t rows;  // of a block
+  int32_t rows;   // of a block
+  bool out_by_4;  // 4 outputs are f32 side by side
 };
 
-__device__ inline float4 load_4(const char* row, int64_t stride_bytes, bool there) {
-  return there ? *reinterpret_cast<const float4*>(row + stride_bytes) : float4{};
+constexpr int32_t kUnit = 16;  // bytes: rows of a cache begin at multiples of it
+
+__device__ inline uint32_t units_to(const KeyTensor& tensor, const KeyPlace& place) {
+  return static_cast<uint32_t>(
+      (place.outer * tensor.outer_stride + place.inner * tensor.inner_stride) / kUnit);
 }
 
 __device__ inline float dot_4(float4 a, float4 b) {
   return fmaf(a.w, b.w, fmaf(a.z, b.z, fmaf(a.y, b.y, a.x * b.x)));
 }
 
-// One head of a row. kLanes lanes hold a key or value together.
+// kLanes sums over kLanes neighbouring lanes, in kLanes - 1 exchanges: lane i is left with that of
+// x[i].
+template <int kLanes>
+__device__ float sum_transposed(float (&x)[kLanes]) {
+#pragma unroll
+  for (int32_t step = kLanes / 2; step > 0; step /= 2) {
+    const bool upper = threadIdx.x & step;
+#pragma unroll
+    for (int32_t i = 0; i < step; ++i) {
+      const float keep = upper ? x[i + step] : x[i];
+      const float give = upper ? x[i] : x[i + step];
+      x[i] = keep + __shfl_xor_sync(~0u, give, step);
+    }
+  }
+  return x[0];
+}
+
+// One head of a row. kLanes lanes hold a key or value together; a tile of 32 keys takes kLanes
+// steps. Key j of a tile is met in step j / kKeys, and its logit is left in the lane of that number
+// among the lanes that held it.
 template <int kLanes>
 __device__ void attend_head(const SparseAttnParams& p, const WarpShape& shape, int64_t t,
                             int32_t head, int64_t slots) {
   constexpr int32_t kKeys = 32 / kLanes;  // at once
   const AttnScope& scope = p.scope[0];
   const int32_t lane = threadIdx.x % 32, of_key = lane % kLanes, key = lane / kLanes;
-  const int64_t column = of_key * int32_t{sizeof(float4)};
+  const int32_t own = of_key * kKeys + key;  // the key whose logit this lane has
   const bool in_key = of_key * 4 < shape.dim, in_value = of_key * 4 < shape.value_dim;
   const int32_t kv_head = head / shape.heads_of_kv;
-  const float4 q =
-      load_4(p.q[0].row(t) + head * p.q[0].stride[0] * int64_t{sizeof(float)}, column, in_key);
+  const int64_t column = of_key * int64_t{kUnit};
+  const KeyTensor& keys_of = scope.piece[0].values;
+  const KeyTensor& values_of = scope.value.values;
+  const char* const key_base = keys_of.data + kv_head * keys_of.head_stride + column;
+  const char* const value_base = values_of.data + kv_head * values_of.head_stride + column;
+  float4 q = {};
+  if (in_key) {
+    q = *reinterpret_cast<const float4*>(p.q[0].row(t) + column +
+                                         head * p.q[0].stride[0] * int64_t{sizeof(float)});
+  }
   TileWalk walk(p, t, 0, slots, slots, 0, 1);
   float top = -CUDART_INF_F, sum = 0;
   float4 out = {};
@@ -54,22 +85,18 @@ __device__ void attend_head(const SparseAttnParams& p, const WarpShape& shape, i
   int32_t which;
   for (int32_t keys; (keys = walk.next(place, which)) >= 0;) {
     if (keys == 0) continue;
-    const char* const own_key = scope.piece[0].values.at(place, kv_head);
-    float z = -CUDART_INF_F;
-#pragma unroll 8
-    for (int32_t first = 0; first < keys; first += kKeys) {
-      const int32_t j = first + key;
-      const char* const at = reinterpret_cast<const char*>(
-          __shfl_sync(~0u, reinterpret_cast<unsigned long long>(own_key), j));
-      float dot = dot_4(q, load_4(at, column, in_key && j < keys));
+    const uint32_t key_at = units_to(keys_of, place);
+    float dots[kLanes];
 #pragma unroll
-      for (int32_t step = kLanes / 2; step > 0; step /= 2) {
-        dot += __shfl_xor_sync(~0u, dot, step);
-      }
-      // Lane j is left with the logit of key j.
-      const float mine = __shfl_sync(~0u, dot, lane % kKeys * kLanes);
-      if (lane / kKeys == first / kKeys && lane < keys) z = mine * p.scale;
+    for (int32_t i = 0; i < kLanes; ++i) {
+      const int32_t j = i * kKeys + key;
+      const uint64_t at = uint64_t{__shfl_sync(~0u, key_at, j)} * kUnit;
+      float4 x = {};
+      if (in_key && j < keys) x = *reinterpret_cast<const float4*>(key_base + at);
+      dots[i] = dot_4(q, x);
     }
+    const float dot = sum_transposed<kLanes>(dots);
+    const float z = own < keys ? dot * p.scale : -CUDART_INF_F;
     const float now = max_or_nan(top, warp_max_or_nan(z));
     const float base = finite_top(now);
     const float decay = expf(top - base);
@@ -78,15 +105,14 @@ __device__ void attend_head(const SparseAttnParams& p, const WarpShape& shape, i
     top = now;
     out.x *= decay, out.y *= decay, out.z *= decay, out.w *= decay;
     if (shape.value_dim == 0) continue;
-    const char* const own_value = scope.value.values.at(place, kv_head);
-#pragma unroll 8
-    for (int32_t first = 0; first < keys; first += kKeys) {
-      const int32_t j = first + key;
-      const char* const at = reinterpret_cast<const char*>(
-          __shfl_sync(~0u, reinterpret_cast<unsigned long long>(own_value), j));
-      const float w = __shfl_sync(~0u, weight, j);
+    const uint32_t value_at = units_to(values_of, place);
+#pragma unroll
+    for (int32_t i = 0; i < kLanes; ++i) {
+      const int32_t j = i * kKeys + key;
+      const uint64_t at = uint64_t{__shfl_sync(~0u, value_at, j)} * kUnit;
+      const float w = __shfl_sync(~0u, weight, key * kLanes + i);
       if (j >= keys || !in_value) continue;
-      const float4 x = *reinterpret_cast<const float4*>(at + column);
+      const float4 x = *reinterpret_cast<const float4*>(value_base + at);
       out.x = fmaf(w, x.x, out.x), out.y = fmaf(w, x.y, out.y);
       out.z = fmaf(w, x.z, out.z), out.w = fmaf(w, x.w, out.w);
     }
@@ -102,13 +128,17 @@ __device__ void attend_head(const SparseAttnParams& p, const WarpShape& shape, i
   const SoftmaxEnd end = end_head(p, head, top, sum);
   if (lane == 0) write_numbers(p, t, head, top, end.lse);
   if (key > 0 || !in_value) return;
+  out = {out.x * end.factor, out.y * end.factor, out.z * end.factor, out.w * end.factor};
   char* const row = p.out.row(t);
   const int64_t at = head * p.out.stride[0] + of_key * 4 * p.out.stride[1];
-  const float factor = end.factor;
-  store_element(row, p.out.dtype, at, out.x * factor);
-  store_element(row, p.out.dtype, at + p.out.stride[1], out.y * factor);
-  store_element(row, p.out.dtype, at + 2 * p.out.stride[1], out.z * factor);
-  store_element(row, p.out.dtype, at + 3 * p.out.stride[1], out.w * factor);
+  if (shape.out_by_4) {
+    *reinterpret_cast<float4*>(row + at * int64_t{sizeof(float)}) = out;
+    return;
+  }
+  store_element(row, p.out.dtype, at, out.x);
+  store_element(row, p.out.dtype, at + p.out.stride[1], out.y);
+  store_element(row, p.out.dtype, at + 2 * p.out.stride[1], out.z);
+  store_element(row, p.out.dtype, at + 3 * p.out.stride[1], out.w);
 }
 
 template <int kLanes>
@@ -122,32 +152,38 @@ __global__ void __launch_bounds__(kThreads, kResident)
   }
 }
 
-bool in_units(const KeyTensor& t) {
-  return t.element_stride == 1 && t.width % 4 == 0 &&
-         reinterpret_cast<uintptr_t>(t.data) % 16 == 0 && t.outer_stride % 16 == 0 &&
-         t.inner_stride % 16 == 0 && t.head_stride % 16 == 0;
+// Whether every row's elements are adjacent, in units, and as near as 32 bits of units reach.
+bool in_units(const KeyTensor& t, const KeyAxis& axis, int32_t width) {
+  constexpr int64_t kReach = int64_t{kUnit} << 32;
+  return t.element_stride == 1 && width % 4 == 0 &&
+         reinterpret_cast<uintptr_t>(t.data) % kUnit == 0 && t.head_stride % kUnit == 0 &&
+         t.outer_stride % kUnit == 0 && t.inner_stride % kUnit == 0 && t.outer_stride >= 0 &&
+         t.inner_stride >= 0 &&
+         double(axis.outer) * double(t.outer_stride) + double(axis.inner) * double(t.inner_stride) <
+             double(kReach);
+}
+
+bool by_4(const RowTensor& t) {
+  return t.dtype == DSA_F32 && (t.stride[1] == 1 || t.extent[1] == 1) &&
+         reinterpret_cast<uintptr_t>(t.data) % kUnit == 0 && t.stride[0] % 4 == 0 &&
+         t.row_stride % kUnit == 0 && t.outer_stride % kUnit == 0;
 }
 
 const char* refuse(const SparseAttnParams& p) {
   const AttnScope& s = p.scope[0];
-  const RowTensor& q = p.q[0];
+  const KeyTensor& k = s.piece[0].values;
+  const KeyTensor& v = s.value.values;
   if (p.scopes > 1 || s.pieces > 1) return "two scopes or two pieces";
-  if (q.dtype != DSA_F32 || s.piece[0].values.dtype != DSA_F32) return "q or kv is not f32";
-  if (p.q_scale.given() || s.piece[0].scale.given()) return "there are scales";
-  if (s.piece[0].values.width > kMostDim || p.value_dim > kMostDim) return "more than 128 dims";
-  if (!in_units(s.piece[0].values)) return "keys are not adjacent elements in 16-byte units";
-  if (q.stride[1] != 1 || reinterpret_cast<uintptr_t>(q.data) % 16 != 0 || q.stride[0] % 4 != 0 ||
-      q.row_stride % 16 != 0 || q.outer_stride % 16 != 0) {
-    return "queries are not adjacent elements in 16-byte units";
+  if (k.dtype != DSA_F32 || (p.value_dim > 0 && v.dtype != DSA_F32))
+    return "keys or values not f32";
+  if (p.q_scale.given() || s.piece[0].scale.given() || (p.value_dim > 0 && s.value.scale.given())) {
+    return "there are scales";
   }
-  if (p.value_dim > 0) {
-    const KeyTensor& v = s.value.values;
-    if (v.dtype != DSA_F32 || s.value.scale.given()) return "v is not f32, or has scales";
-    if (p.value_dim % 4 != 0 || v.element_stride != 1 ||
-        reinterpret_cast<uintptr_t>(v.data) % 16 != 0 || v.outer_stride % 16 != 0 ||
-        v.inner_stride % 16 != 0 || v.head_stride % 16 != 0) {
-      return "values are not adjacent elements in 16-byte units";
-    }
+  if (k.width > kMostDim || p.value_dim > kMostDim) return "more than 128 dims";
+  if (!by_4(p.q[0])) return "queries are not adjacent f32 in 16-byte units";
+  if (!in_units(k, s.axis, k.width)) return "keys are not adjacent elements in 16-byte units";
+  if (p.value_dim > 0 && !in_units(v, s.axis, p.value_dim)) {
+    return "values are not adjacent elements in 16-byte units";
   }
   if (p.heads / s.kv_heads > kMostShared) return "more than 4 heads read one KV head";
   const int64_t keys = s.selection == DSA_SELECTION_CUT ? attn_list_width(s) : s.max_selected();
@@ -160,6 +196,7 @@ cudaError_t launch_lanes(const SparseAttnParams& p, const Run& run) {
   shape.dim = p.scope[0].piece[0].values.width;
   shape.value_dim = p.value_dim;
   shape.heads_of_kv = p.heads / p.scope[0].kv_heads;
+  shape.out_by_4 = p.out.given() && by_4(p.out);
   // Divides no row, whatever the device holds.
   return attn_run(
       p, run, attn_divide(p, 1, 1), [&](const SparseAttnParams& with, const AttnDivision& d) {

@@ -82,7 +82,6 @@ HybridMemory::HybridMemory(const ForwardCall& call, bool filtered)
   scores_at_ = take(kHybridSlots * scores_bytes_);
   keys_at_ = take(filtered ? kHybridSlots * scores_bytes_ : 0);
   shipped_at_ = take(uint64_t(all_rows_) * sizeof(ShippedRow));
-  cuts_at_ = take(uint64_t(all_rows_) * sizeof(Cut));
   // At most a chunk a row.
   totals_at_ = take(uint64_t(all_rows_) * sizeof(int32_t));
   passed_at_ = take(std::min(PassedOn(call).bytes(all_rows_),

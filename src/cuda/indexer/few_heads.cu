@@ -21,6 +21,24 @@ constexpr int32_t kTokens = 16;       // of a unit
 constexpr int32_t kKeyElements = 64;  // of a thread
 constexpr int32_t kMostTiles = 16;
 
+// next_run by the lanes of a warp together: not one trip to shared memory after the other.
+__device__ UnitRun find_run(const UnitRow* rows, int32_t low, int32_t slots) {
+  static_assert(kTokens <= 32);
+  const int32_t lane = static_cast<int32_t>(threadIdx.x % 32);
+  const bool asked = lane >= low && lane < slots;
+  const int32_t begin = asked ? rows[lane].begin : 0, end = asked ? rows[lane].end : 0;
+  const int32_t request = asked ? rows[lane].request : -1;
+  const bool sees = begin < end;
+  const uint32_t seeing = __ballot_sync(~0u, sees);
+  if (seeing == 0) return {low, slots, -1, 0, 0};
+  const int32_t common = __shfl_sync(~0u, request, __ffs(seeing) - 1);
+  const uint32_t others = __ballot_sync(~0u, sees && request != common);
+  const int32_t high = others ? __ffs(others) - 1 : slots;
+  const bool mine = sees && lane < high;
+  return {low, high, common, __reduce_min_sync(~0u, mine ? begin : INT32_MAX),
+          __reduce_max_sync(~0u, mine ? end : 0)};
+}
+
 template <int kDim>
 struct FewShared {
   float4 q[kTokens][kDim / 4][kHeads];
@@ -162,7 +180,7 @@ __global__ void __launch_bounds__(kThreads, kResident)
     scorer.load_queries();
     __syncthreads();
     for (int32_t slot = 0; slot < unit.slots();) {
-      const UnitRun run = next_run(shared.rows, slot, unit.slots());
+      const UnitRun run = find_run(shared.rows, slot, unit.slots());
       const int64_t step = work.chunks * work.chunk_keys;
       for (int64_t at = run.begin + chunk * work.chunk_keys; at < run.end; at += step) {
         const int64_t end = min(at + work.chunk_keys, run.end);

@@ -38,7 +38,8 @@ dsa_tensor unplaced_indices(const dsa_indexer_topk_desc& select, CallKind call) 
   const dsa_tensor& q = select.q;
   check_tensor({"indexer_topk", "q", kKeyDtypes}, q, 3, 4, call);
   dsa_tensor t{};
-  t.data = reinterpret_cast<void*>(uintptr_t{kWorkspaceAlignment});
+  alignas(kWorkspaceAlignment) static char nowhere[kWorkspaceAlignment];
+  t.data = nowhere;
   t.dtype = DSA_I32;
   t.ndim = 2;
   t.shape[0] = row_count(q, 2);
@@ -71,7 +72,7 @@ void check_apart(const dsa_indexer_topk_desc& s, const dsa_sparse_attn_desc& a) 
 const char* route_word(const Route& route) { return route.name + sizeof("forward.") - 1; }
 
 std::string refusal(const dsa_ctx& ctx, const ForwardCall& call, const Route& route) {
-  const std::string reason = route.refuse(ctx, call);
+  std::string reason = route.refuse(ctx, call);
   if (!reason.empty() || call.memory_limit == 0) return reason;
   const uint64_t bytes = route.workspace(ctx, call);
   if (bytes <= call.memory_limit) return "";

@@ -32,7 +32,8 @@ struct Backend {
 inline constexpr uint32_t kBackendLayout =
     sizeof(TopkParams) + 3 * sizeof(IndexerParams) + 5 * sizeof(IndexerTopkParams) +
     7 * sizeof(SparseAttnParams) + 11 * sizeof(MergeLseParams) + 13 * sizeof(Kernel) +
-    17 * sizeof(Run) + 19 * sizeof(BackendServices) + 23 * sizeof(Shipment) + 29 * sizeof(DeviceInfo);
+    17 * sizeof(Run) + 19 * sizeof(BackendServices) + 23 * sizeof(Shipment) +
+    29 * sizeof(DeviceInfo);
 
 // extern "C" const Backend* dsa_cuda_backend(uint32_t abi): NULL for another number than its own.
 using BackendEntry = const Backend* (*)(uint32_t abi);

@@ -89,7 +89,8 @@ struct BackendServices {
   // visible keys have a score; those that the mask or a table hides are NaN.
   bool (*ship)(BackendDevice* device, const Kernel* kernel, const IndexerTopkParams& params,
                const Shipment& shipment, void* stream, BackendError* error);
-  // Writes the selection's outputs for the rows of a shipment, ascending, by the rows' cuts.
+  // Writes the selection's outputs for the rows of a shipment, ascending, by the rows' cuts, which
+  // lie in pinned memory.
   bool (*take)(BackendDevice* device, const IndexerTopkParams& params, const Shipment& shipment,
                const Cut* cuts, void* stream, BackendError* error);
 };

@@ -5,10 +5,12 @@
 namespace dsa {
 namespace {
 
-// Scores of a chunk: a copy of 1 MiB takes 20 us, as long as what starting one costs on both sides.
-constexpr int64_t kLeastChunk = int64_t{1} << 20;
+// Bytes of a chunk's scores. Half of 2 MiB, as causal rows have it, is copied in 25 us, not long
+// compared with what a chunk costs both sides; the first chunk's way and the last one's are all
+// that does not overlap.
+constexpr int64_t kLeastChunk = int64_t{2} << 20;
 constexpr int64_t kMostChunk = int64_t{8} << 20;
-constexpr int64_t kWantedChunks = 8;
+constexpr int64_t kWantedChunks = 16;
 constexpr int64_t kMostRows = 4096;
 constexpr int64_t kUnitRows = 32;  // rows that the indexer takes at once
 
@@ -80,7 +82,6 @@ HybridMemory::HybridMemory(const ForwardCall& call, bool filtered)
   scores_at_ = take(kHybridSlots * scores_bytes_);
   keys_at_ = take(filtered ? kHybridSlots * scores_bytes_ : 0);
   shipped_at_ = take(uint64_t(all_rows_) * sizeof(ShippedRow));
-  cuts_at_ = take(uint64_t(all_rows_) * sizeof(Cut));
   // At most a chunk a row.
   totals_at_ = take(uint64_t(all_rows_) * sizeof(int32_t));
   passed_at_ = take(std::min(PassedOn(call).bytes(all_rows_),

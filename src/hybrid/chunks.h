@@ -43,7 +43,6 @@ struct HybridMemory {
     return reinterpret_cast<ShippedRow*>(base + shipped_at_);
   }
   int32_t* totals(char* base) const { return reinterpret_cast<int32_t*>(base + totals_at_); }
-  Cut* cuts(char* base) const { return reinterpret_cast<Cut*>(base + cuts_at_); }
   char* passed(char* base) const { return base + passed_at_; }
 
   uint64_t bytes;
@@ -52,7 +51,7 @@ struct HybridMemory {
   int64_t all_rows_;
   bool filtered_;
   uint64_t scores_bytes_;  // of a chunk, raw or packed
-  uint64_t scores_at_, keys_at_, shipped_at_, totals_at_, cuts_at_, passed_at_;
+  uint64_t scores_at_, keys_at_, shipped_at_, totals_at_, passed_at_;
 };
 
 }  // namespace dsa

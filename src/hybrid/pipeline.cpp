@@ -48,7 +48,7 @@ void Pipeline::copy(void* to, const void* from, int64_t bytes, void* stream) {
 void Pipeline::run() {
   cuda_.ask(&BackendServices::lay_out, call_.select.indexer.rows, chunks_.rows, filtered_,
             layout_.shipped(memory_), layout_.totals(memory_), run_.stream);
-  for (int64_t c = 0; c < std::min<int64_t>(kHybridSlots, chunks_.count); ++c) ship(c);
+  ship_up_to(1);
   send(0);
   // The cuts of the call before may still be on their way out of the ring.
   cuda_.ask(&BackendServices::wait, ring_.cuts_taken);
@@ -57,9 +57,12 @@ void Pipeline::run() {
     select(c);
   }
   attend(chunks_.count - 1);
-  cuda_.ask(&BackendServices::record, ring_.cuts_taken, run_.stream);
   timeline_.write(filtered_ ? "hybrid_prefilter" : "hybrid", chunks_.rows,
                   call_.select.indexer.rows.count);
+}
+
+void Pipeline::ship_up_to(int64_t last) {
+  for (; next_ <= std::min(last, chunks_.count - 1); ++next_) ship(next_);
 }
 
 // Scores a chunk, and starts what can be copied without knowing more.
@@ -103,12 +106,12 @@ void Pipeline::send(int64_t c) {
 // of the threads, 30 us of calls into the driver, or before, where the copy lets it.
 void Pipeline::select(int64_t c) {
   void* const copied = ring_.copied[c % kHybridSlots];
-  bool before_done = c == 0;
+  bool before_done = false;
   const auto before = [&] {
     if (before_done) return;
     before_done = true;
-    attend(c - 1);
-    if (c - 1 + kHybridSlots < chunks_.count) ship(c - 1 + kHybridSlots);
+    if (c > 0) attend(c - 1);
+    ship_up_to(c - 1 + kHybridSlots);
   };
   bool is_there = false;
   cuda_.ask(&BackendServices::has_happened, copied, &is_there);
@@ -123,7 +126,6 @@ void Pipeline::select(int64_t c) {
 
 void Pipeline::attend(int64_t c) {
   const Shipment shipment = layout_.shipment(chunks_, c, memory_);
-  Cut* const cuts = layout_.cuts(memory_) + shipment.first_row;
   IndexerTopkParams selected = call_.select;
   SparseAttnParams attended = call_.attend;
   attended.first_row = shipment.first_row;
@@ -131,9 +133,12 @@ void Pipeline::attend(int64_t c) {
   steps_.passed.place(layout_.passed(memory_), shipment.first_row, shipment.rows, selected.select,
                       attended.scope[0]);
   timeline_.enqueue(c, Stage::kCut, run_.stream, [&] {
-    copy(cuts, slot(c).cuts, shipment.rows * int64_t{sizeof(Cut)}, run_.stream);
-    cuda_.ask(&BackendServices::take, selected, shipment, cuts, run_.stream);
+    // Read where they lie: a copy of so few bytes takes longer to start.
+    cuda_.ask(&BackendServices::take, selected, shipment, slot(c).cuts, run_.stream);
   });
+  if (c == chunks_.count - 1) {
+    cuda_.ask(&BackendServices::record, ring_.cuts_taken, run_.stream);
+  }
   timeline_.enqueue(c, Stage::kAttend, run_.stream, [&] {
     Run with = run_;
     with.workspace = scratch_;

@@ -17,6 +17,8 @@ class Pipeline {
 
  private:
   void ship(int64_t chunk);
+  // All that have not been yet, up to this one.
+  void ship_up_to(int64_t last);
   void send(int64_t chunk);
   void select(int64_t chunk);
   void attend(int64_t chunk);
@@ -38,6 +40,7 @@ class Pipeline {
   char* const memory_;
   char* const scratch_;
   Timeline timeline_;
+  int64_t next_ = 0;  // the chunk to be shipped next
 };
 
 }  // namespace dsa

@@ -26,7 +26,7 @@ struct AlignedCall {
   int64_t rows = 1, heads = 1, dim = 576, dim2 = 0, value_dim = 512, kv_heads = 0;
   bool apart = false;
 
-  // `small`: f32 heads of up to 128 dims, one scope.
+  // `small`: f32 heads of up to 64 dims, one scope.
   AlignedCall(uint64_t seed, bool small) : random(seed), arena(random, 0.1) {
     small ? draw_small_shape() : draw_shape();
     const int64_t cost = rows * heads * (dim + dim2 + value_dim);
@@ -40,6 +40,10 @@ struct AlignedCall {
     if (d.selection == DSA_SELECTION_ALL && random.chance(0.7)) {
       d.row_end = arena.input(DSA_I32, {rows}, {});
       fill_i32(d.row_end, -2, most + 2);
+    }
+    if (small && d.selection == DSA_SELECTION_INDICES && random.chance(0.5)) {
+      d.flags |= DSA_CAUSAL;
+      d.offset = random.between(-3, most);
     }
     if (d.indices.ndim > 0 && random.chance(0.3)) {
       d.counts = arena.input(DSA_I32, {rows}, {});
@@ -62,9 +66,9 @@ struct AlignedCall {
     dtype = DSA_F32;
     rows = random.pick<int64_t>({1, 3, 40});
     heads = random.pick<int64_t>({1, 2, 3, 4, 8});
-    dim = random.between(1, 32) * 4;
+    dim = random.between(1, 16) * 4;
     apart = random.chance(0.7);
-    value_dim = apart ? random.between(1, 32) * 4 : random.between(1, dim / 4) * 4;
+    value_dim = apart ? random.between(1, 16) * 4 : random.between(1, dim / 4) * 4;
     kv_heads = heads;
     while (kv_heads % 2 == 0 && heads / kv_heads < 4 && random.chance(0.5)) kv_heads /= 2;
   }

@@ -1,6 +1,6 @@
 // Indexer in f32 multiply-adds for up to 4 heads of 16, 32 or 64 dims: with so little to a score
 // the tiles of ffma.cu are mostly loads and barriers. A thread holds keys in registers, 64 elements
-// in all, and meets the queries of 32 tokens in shared memory, where a warp reads one address: 4
+// in all, and meets the queries of 16 tokens in shared memory, where a warp reads one address: 4
 // multiply-adds a loaded element and key. The bits are those of ffma.cu: a dot product is one fused
 // chain over d, the heads are one chain in ascending order.
 #include <algorithm>
@@ -17,9 +17,27 @@ namespace {
 constexpr int32_t kThreads = 128;
 constexpr int32_t kResident = 3;  // blocks of a multiprocessor
 constexpr int32_t kHeads = 4;
-constexpr int32_t kTokens = 32;       // of a unit
+constexpr int32_t kTokens = 16;       // of a unit
 constexpr int32_t kKeyElements = 64;  // of a thread
 constexpr int32_t kMostTiles = 16;
+
+// next_run by the lanes of a warp together: not one trip to shared memory after the other.
+__device__ UnitRun find_run(const UnitRow* rows, int32_t low, int32_t slots) {
+  static_assert(kTokens <= 32);
+  const int32_t lane = static_cast<int32_t>(threadIdx.x % 32);
+  const bool asked = lane >= low && lane < slots;
+  const int32_t begin = asked ? rows[lane].begin : 0, end = asked ? rows[lane].end : 0;
+  const int32_t request = asked ? rows[lane].request : -1;
+  const bool sees = begin < end;
+  const uint32_t seeing = __ballot_sync(~0u, sees);
+  if (seeing == 0) return {low, slots, -1, 0, 0};
+  const int32_t common = __shfl_sync(~0u, request, __ffs(seeing) - 1);
+  const uint32_t others = __ballot_sync(~0u, sees && request != common);
+  const int32_t high = others ? __ffs(others) - 1 : slots;
+  const bool mine = sees && lane < high;
+  return {low, high, common, __reduce_min_sync(~0u, mine ? begin : INT32_MAX),
+          __reduce_max_sync(~0u, mine ? end : 0)};
+}
 
 template <int kDim>
 struct FewShared {
@@ -34,7 +52,12 @@ class FewScorer {
   static constexpr int32_t kOwn = kKeyElements / kDim;  // keys of a thread
   static constexpr int32_t kKeys = kThreads * kOwn;     // of a tile
 
-  __device__ FewScorer(const ScoreCall& call, FewShared<kDim>& shared) : call_(call), sh_(shared) {}
+  __device__ FewScorer(const ScoreCall& call, FewShared<kDim>& shared)
+      : call_(call),
+        sh_(shared),
+        plain_(!call.p.keys.scale.given() && !call.p.rows.mask.given() &&
+               call.p.axis.layout != DSA_LAYOUT_PAGES && call.p.scores.dtype == DSA_F32 &&
+               call.p.scores.stride[0] == 1) {}
 
   // The unit's queries and weights; what a unit does not have is 0.
   __device__ void load_queries() {
@@ -61,16 +84,16 @@ class FewScorer {
   // Keys [first, first + count) for the rows of a run.
   __device__ void score(const UnitRun& run, int64_t first, int32_t count) const {
     const IndexerParams& p = call_.p;
-    const int32_t mine =
-        static_cast<int32_t>(threadIdx.x / 32) * 32 * kOwn + static_cast<int32_t>(threadIdx.x % 32);
+    const int32_t of_warp =
+        static_cast<int32_t>(first) + static_cast<int32_t>(threadIdx.x / 32) * 32 * kOwn;
+    const int32_t mine = of_warp + static_cast<int32_t>(threadIdx.x % 32);
+    const int32_t limit = static_cast<int32_t>(first) + count;
     float key[kOwn][kDim];
-    float scale[kOwn];
     uint32_t placed = 0;
 #pragma unroll
     for (int32_t j = 0; j < kOwn; ++j) {
-      const int32_t at = mine + j * 32;
       KeyPlace place{};
-      const bool there = at < count && p.axis.place(run.request, first + at, place);
+      const bool there = mine + j * 32 < limit && p.axis.place(run.request, mine + j * 32, place);
       const float4* const row = reinterpret_cast<const float4*>(p.keys.values.at(place));
 #pragma unroll
       for (int32_t d = 0; d < kDim / 4; ++d) {
@@ -78,16 +101,13 @@ class FewScorer {
         key[j][4 * d] = x.x, key[j][4 * d + 1] = x.y;
         key[j][4 * d + 2] = x.z, key[j][4 * d + 3] = x.w;
       }
-      scale[j] = there && p.keys.scale.given()
-                     ? *reinterpret_cast<const float*>(p.keys.scale.at(place))
-                     : 1.0f;
       placed |= there ? 1u << j : 0u;
     }
-    const bool scaled = p.keys.scale.given();
-    const int64_t of_warp = first + threadIdx.x / 32 * 32 * kOwn;
+#pragma unroll 1
     for (int32_t slot = run.low; slot < run.high; ++slot) {
       const UnitRow& row = sh_.rows[slot];
-      if (of_warp >= row.end || of_warp + 32 * kOwn <= row.begin) continue;
+      const int32_t begin = row.begin, end = min(row.end, limit);
+      if (of_warp >= end || of_warp + 32 * kOwn <= begin) continue;
       float dot[kOwn][kHeads] = {};
 #pragma unroll
       for (int32_t d = 0; d < kDim / 4; ++d) {
@@ -107,8 +127,8 @@ class FewScorer {
       const float weights[kHeads] = {w.x, w.y, w.z, w.w};
 #pragma unroll
       for (int32_t j = 0; j < kOwn; ++j) {
-        const int64_t s = first + mine + j * 32;
-        if (mine + j * 32 >= count || s < row.begin || s >= row.end) continue;
+        const int32_t s = mine + j * 32;
+        if (s < begin || s >= end) continue;
         float sum = 0;
 #pragma unroll
         for (int32_t h = 0; h < kHeads; ++h) {
@@ -116,16 +136,31 @@ class FewScorer {
           if (p.relu && x < 0) x = 0;  // NaN stays
           if (h < p.heads) sum = fmaf(weights[h], x, sum);
         }
-        if (scaled) sum *= scale[j];
-        write_score(call_, row, static_cast<int32_t>(s), s * score_step(call_), placed >> j & 1,
-                    sum);
+        if (plain_) {
+          reinterpret_cast<float*>(row.scores)[s] = sum;
+        } else {
+          write_any(run, row, s, placed >> j & 1, sum);
+        }
       }
     }
   }
 
  private:
+  // Out of line: few calls have scales, a mask, a table, or scores that are not f32 side by side.
+  __device__ __noinline__ void write_any(const UnitRun& run, const UnitRow& row, int32_t s,
+                                         bool placed, float sum) const {
+    const KeyTensor& scale = call_.p.keys.scale;
+    KeyPlace place{};
+    if (scale.given() && placed && call_.p.axis.place(run.request, s, place)) {
+      sum *= *reinterpret_cast<const float*>(scale.at(place));
+    }
+    write_score(call_, row, s, s * score_step(call_), placed, sum);
+  }
+
   const ScoreCall& call_;
   FewShared<kDim>& sh_;
+  // A score needs no more than to be stored.
+  const bool plain_;
 };
 
 template <int kDim>
@@ -145,7 +180,7 @@ __global__ void __launch_bounds__(kThreads, kResident)
     scorer.load_queries();
     __syncthreads();
     for (int32_t slot = 0; slot < unit.slots();) {
-      const UnitRun run = next_run(shared.rows, slot, unit.slots());
+      const UnitRun run = find_run(shared.rows, slot, unit.slots());
       const int64_t step = work.chunks * work.chunk_keys;
       for (int64_t at = run.begin + chunk * work.chunk_keys; at < run.end; at += step) {
         const int64_t end = min(at + work.chunk_keys, run.end);

@@ -33,6 +33,9 @@ inline RowGroups row_groups(const ScoreCall& call) {
   const bool by_request = per > 0 && call.p.rows.batch > 1;
   if (!by_request) return {call.first_row, std::max<int64_t>(call.row_count, 1), 1};
   const int64_t base = call.first_row / per * per;
+  // A part of one request is a group of its own: units of rows that are not called for would count
+  // as work where chunks are chosen.
+  if (call.first_row + call.row_count <= base + per) return {call.first_row, call.row_count, 1};
   return {base, per, (call.first_row + call.row_count - base + per - 1) / per};
 }
 

@@ -1,9 +1,14 @@
 #include "cuda/topk/dense.h"
 
+#include <algorithm>
+
 #include "cuda/topk/key_range.h"
 
 namespace dsa::cuda::topk {
 namespace {
+
+// Rows, and the offset of the first, whose sum is an int32.
+constexpr int64_t kMostCausal = int64_t{1} << 29;
 
 // Rows whose visible keys begin at column 0 and end where an array says, or all at the same, or
 // each one further than the one before.
@@ -19,10 +24,9 @@ bool has_plain_rows(const TopkCall& c) {
       return !rows.row_request.given() && rows.next_n == 1 && rows.ratio == 1 &&
              (rows.batch == 1 || rows.per_request == 1);
     case VisibleBy::kCausal:
-      return rows.batch == 1 && rows.ratio == 1;
-    default:
-      return false;
+      return rows.count <= kMostCausal && rows.offset >= -kMostCausal && rows.offset <= kMostCausal;
   }
+  return false;
 }
 
 bool has_plain_outputs(const SelectParams& s) {
@@ -56,9 +60,13 @@ DenseCall make_dense(const TopkCall& call) {
   } else if (p.rows.by == VisibleBy::kSeqLens) {
     d.end_stride = p.rows.batch == 1 ? 0 : p.rows.seq_lens_stride;
     d.ends = p.rows.seq_lens + call.first_row * d.end_stride;
+  } else if (p.rows.by == VisibleBy::kCausal) {
+    const int64_t per = p.rows.batch == 1 ? p.rows.count : p.rows.per_request;
+    d.causal_rows = static_cast<int32_t>(std::max<int64_t>(per, 1));
+    d.causal_row = static_cast<int32_t>(call.first_row % d.causal_rows);
+    d.causal_end = static_cast<int32_t>(p.rows.offset + 1);
+    d.causal_ratio = p.rows.ratio;
   }
-  d.causal = p.rows.by == VisibleBy::kCausal;
-  d.first_end = p.rows.offset + call.first_row + 1;
   d.indices = s.indices.row_as<int32_t>(call.first_row);
   d.index_stride = s.indices.row_stride / 4;
   d.width = s.indices.extent[0];

@@ -15,10 +15,11 @@ struct DenseCall {
   bool wants_cut;
   const char* scores;    // of the first row
   int64_t score_stride;  // bytes, from row to row
-  const char* ends;      // i32: visible keys of each row; nullptr: `length`
+  const char* ends;      // i32: visible keys of each row; nullptr: `length`, or
   int64_t end_stride;    // bytes
-  bool causal;           // then row i sees first_end + i keys, or fewer
-  int64_t first_end;
+  // causally: row i sees (causal_end + (causal_row + i) % causal_rows) / causal_ratio keys.
+  int32_t causal_rows;  // of a request; 0: not so
+  int32_t causal_row, causal_end, causal_ratio;
   int32_t length;  // most visible keys
   int32_t k;
   uint32_t lowest;       // least key that can be selected

@@ -27,8 +27,12 @@ __device__ inline DenseRow dense_row(const DenseCall& c, int64_t i) {
   int32_t n = c.length;
   if (c.ends) {
     n = max(0, min(n, *reinterpret_cast<const int32_t*>(c.ends + i * c.end_stride)));
+  } else if (c.causal_rows > 0) {
+    const uint32_t row = static_cast<uint32_t>(c.causal_row) + static_cast<uint32_t>(i);
+    const int32_t end =
+        c.causal_end + static_cast<int32_t>(row % static_cast<uint32_t>(c.causal_rows));
+    n = min(n, max(end, 0) / c.causal_ratio);
   }
-  if (c.causal) n = static_cast<int32_t>(clamp64(c.first_end + i, 0, n));
   return {c.scores + i * c.score_stride, n};
 }
 

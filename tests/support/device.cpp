@@ -159,6 +159,7 @@ dsa_status run_copied(Tensors tensors, const dsa_exec* exec,
     const size_t bytes = used.workspace_size + kPastWorkspace;
     workspace = memory.take(nullptr, bytes);
     driver.call("cuMemsetD8_v2", workspace, static_cast<unsigned char>(0xff), bytes);
+    driver.call("cuCtxSynchronize");  // the call's stream does not wait for it
     used.workspace = reinterpret_cast<void*>(workspace);
   }
   dsa_status status;
@@ -207,6 +208,7 @@ DeviceBytes::~DeviceBytes() { Driver::get().call("cuMemFree_v2", address_); }
 
 void DeviceBytes::fill(unsigned char byte) {
   Driver::get().call("cuMemsetD8_v2", address_, byte, bytes_);
+  Driver::get().call("cuCtxSynchronize");  // streams that do not wait for the default one follow
 }
 
 void DeviceBytes::upload(const void* from, size_t bytes, size_t offset) {

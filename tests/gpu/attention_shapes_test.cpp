@@ -15,7 +15,8 @@ using namespace support;
 
 namespace {
 
-constexpr int64_t kWork = 1000000;  // multiply-adds of the oracle in a call
+// Multiply-adds of the oracle in a call: 64 heads of 576 get several tiles.
+constexpr int64_t kWork = 2000000;
 
 struct AlignedCall {
   Random random;
@@ -32,9 +33,8 @@ struct AlignedCall {
     const int64_t cost = rows * heads * (dim + dim2 + value_dim);
     const int64_t most = std::max<int64_t>(3, std::min<int64_t>(small ? 900 : 2500, kWork / cost));
     d.scale = float(random.pick({0.03, 0.1, 0.5}));
-    d.q = input(dtype, {rows, heads, fp8 ? 576 : dim}, 1,
-                {.last_dense = small, .align_elements = small ? 4 : 1});
-    if (dim2 > 0) d.q2 = input(dtype, {rows, heads, dim2}, 1);
+    d.q = query_part(fp8 ? 576 : dim, small);
+    if (dim2 > 0) d.q2 = query_part(dim2, small);
     draw_scope(most, d.key_layout, d.key_format, d.kv, d.kv2, d.v, d.block_table, d.selection, d.k,
                d.indices);
     if (d.selection == DSA_SELECTION_ALL && random.chance(0.7)) {
@@ -74,7 +74,7 @@ struct AlignedCall {
   }
 
   void draw_shape() {
-    rows = random.between(1, 3);
+    rows = random.between(1, 5);
     heads = random.pick<int64_t>({1, 3, 8, 16, 17, 24, 32, 33, 48, 64, 128});
     fp8 = random.chance(0.35);
     if (fp8) {
@@ -85,7 +85,8 @@ struct AlignedCall {
     dtype = random.pick({int32_t(DSA_BF16), int32_t(DSA_F16)});
     dim = random.pick<int64_t>({8, 24, 64, 160, 192, 256, 512, 576});
     if (dim > 8 && random.chance(0.3)) {
-      dim2 = random.between(1, dim / 8 - 1) * 8;
+      const int64_t unit = dim >= 32 && random.chance(0.8) ? 16 : 8;
+      dim2 = random.between(1, dim / unit - 1) * unit;
       dim -= dim2;
     }
     apart = random.chance(0.35);
@@ -101,6 +102,12 @@ struct AlignedCall {
     const dsa_tensor t = arena.input(type, std::move(shape), style);
     fill(t, [&] { return random.normal() * deviation; });
     return t;
+  }
+
+  dsa_tensor query_part(int64_t width, bool small) {
+    const bool aligned = small || random.chance(0.9);
+    return input(dtype, {rows, heads, width}, 1,
+                 {.last_dense = aligned, .align_elements = aligned ? 8 : 1});
   }
 
   dsa_tensor key_part(std::vector<int64_t> shape, int64_t width) {
@@ -168,16 +175,22 @@ TEST(AttentionShapes, AgreeWithTheOracle) {
   DSA_GPU_OR_SKIP(all);
   for (const Kernel& kernel : kernels_of(DSA_OP_SPARSE_ATTN)) {
     if (kernel.on_cpu() || !kernel.usable) continue;
-    int ran = 0;
+    int ran = 0, refused = 0;
     for (uint64_t seed = 1; seed <= seeds(150); ++seed) {
       AlignedCall c(seed, kernel.name.find(".warp.") != std::string::npos);
       const std::string context = kernel.name + " seed " + std::to_string(seed) + describe(c.d);
-      ASSERT_EQ(run(kernel.ctx.get(), c.d), DSA_OK) << context << dsa_last_error();
+      const dsa_status status = run(kernel.ctx.get(), c.d);
+      if (status == DSA_ERROR_UNSUPPORTED && kernel.name.find("mma.") != std::string::npos) {
+        ++refused;
+        continue;
+      }
+      ASSERT_EQ(status, DSA_OK) << context << dsa_last_error();
       ASSERT_EQ(oracle::check_sparse_attn(c.d, kernel.p_unit()), "") << context;
       ASSERT_EQ(c.arena.check_gaps(), "") << context;
       ++ran;
     }
-    std::printf("[  JUDGED  ] %s: %d calls, 0 refused\n", kernel.name.c_str(), ran);
+    ASSERT_GT(ran, 0) << kernel.name;
+    std::printf("[  JUDGED  ] %s: %d calls, %d refused\n", kernel.name.c_str(), ran, refused);
   }
 }
 

@@ -8,7 +8,8 @@
 namespace dsa::cuda {
 namespace {
 
-constexpr int32_t kColumnThreads = 128;  // along Dv, 4 columns each
+constexpr int32_t kColumnThreads = 128;  // along Dv, 4 columns each, at most
+constexpr uint32_t kParts = 4;           // blocks of a head where there are few heads
 constexpr int32_t kSplitsOfRange = 8;    // loads under way of a thread: one round trip to L2
 constexpr int32_t kMostRanges = kMostSplits / kSplitsOfRange;
 
@@ -24,11 +25,9 @@ __device__ float4 load_columns(const float* row, int32_t at, int32_t columns) {
 }
 
 // Weights of one (row, head)'s splits, and its numbers, by the first warp.
-__device__ void find_weights(const SparseAttnParams& p, const AttnDivision& d, int64_t head_of_call,
-                             float* weights, float* factor) {
-  const int64_t t = head_of_call / p.heads;
-  const int32_t h = static_cast<int32_t>(head_of_call % p.heads);
-  const float2* const states = d.partials.state + head_of_call * d.splits;
+__device__ void find_weights(const SparseAttnParams& p, const AttnDivision& d, int64_t t, int32_t h,
+                             bool writes, float* weights, float* factor) {
+  const float2* const states = d.partials.state + (t * p.heads + h) * d.splits;
   const float2 none = {-CUDART_INF_F, 0};
   const int32_t lane = threadIdx.x;
   const float2 a = lane < d.splits ? states[lane] : none;
@@ -41,35 +40,44 @@ __device__ void find_weights(const SparseAttnParams& p, const AttnDivision& d, i
   const SoftmaxEnd end = end_head(p, h, top, sum);
   if (lane == 0) {
     *factor = end.factor;
-    write_numbers(p, t, h, top, end.lse);
+    if (writes) write_numbers(p, t, h, top, end.lse);
   }
 }
 
-// A block merges one (row, head). Splits are summed in order within ranges of 8, a thread each, and
-// then the ranges in order.
+// A block merges one (row, head), or a part of its columns. Splits are summed in order within
+// ranges of 8, a thread each, and then the ranges in order.
 __global__ void __launch_bounds__(kColumnThreads* kMostRanges)
-    merge_splits(const __grid_constant__ SparseAttnParams p,
-                 const __grid_constant__ AttnDivision d) {
+    merge_splits(const __grid_constant__ SparseAttnParams p, const __grid_constant__ AttnDivision d,
+                 const uint32_t parts) {
+  let_next_start();
   wait_for_previous();
   __shared__ float weights[kMostSplits];
   __shared__ float factor;
   __shared__ float4 sums[kMostRanges - 1][kColumnThreads];
-  const int64_t head_of_call = p.first_row * p.heads + blockIdx.x;
-  const int32_t column = threadIdx.x % kColumnThreads * 4, range = threadIdx.x / kColumnThreads;
-  const int32_t ranges = blockDim.x / kColumnThreads;
-  const float* const partials = d.partials.out + head_of_call * d.splits * p.value_dim;
+  const uint32_t head_of_part = blockIdx.x / parts;  // of the call, or the part of it
+  const uint32_t part_of_head = blockIdx.x % parts;
+  const uint32_t threads = kColumnThreads / parts;  // along Dv
+  const uint32_t thread = threadIdx.x % threads, range = threadIdx.x / threads;
+  const int32_t column = static_cast<int32_t>(part_of_head * threads + thread) * 4;
+  const uint32_t ranges = blockDim.x / threads;
+  const int64_t t = p.first_row + head_of_part / p.heads;
+  const uint32_t h = head_of_part % p.heads;
+  const int64_t first_split = (t * p.heads + h) * d.splits;
+  const float* const partials = d.partials.out + first_split * p.value_dim;
   for (int32_t first = 0; first == 0 || first < p.value_dim; first += kColumnThreads * 4) {
     const int32_t at = first + column;
     float4 part[kSplitsOfRange];
 #pragma unroll
     for (int32_t i = 0; i < kSplitsOfRange; ++i) {
-      const int32_t split = range * kSplitsOfRange + i;
+      const int32_t split = static_cast<int32_t>(range) * kSplitsOfRange + i;
       part[i] = split < d.splits && at < p.value_dim
                     ? load_columns(partials + int64_t{split} * p.value_dim, at, p.value_dim)
                     : float4{};
     }
     // Behind those loads, so that both are under way at once.
-    if (first == 0 && threadIdx.x < 32) find_weights(p, d, head_of_call, weights, &factor);
+    if (first == 0 && threadIdx.x < 32) {
+      find_weights(p, d, t, h, part_of_head == 0, weights, &factor);
+    }
     __syncthreads();
     float4 sum = {};
 #pragma unroll
@@ -81,15 +89,14 @@ __global__ void __launch_bounds__(kColumnThreads* kMostRanges)
       sum.z += part[i].z * weight;
       sum.w += part[i].w * weight;
     }
-    if (range > 0) sums[range - 1][threadIdx.x % kColumnThreads] = sum;
+    if (range > 0) sums[range - 1][thread] = sum;
     __syncthreads();
     if (range > 0 || at >= p.value_dim) continue;
-    for (int32_t r = 1; r < ranges; ++r) {
-      const float4 other = sums[r - 1][threadIdx.x];
+    for (uint32_t r = 1; r < ranges; ++r) {
+      const float4 other = sums[r - 1][thread];
       sum.x += other.x, sum.y += other.y, sum.z += other.z, sum.w += other.w;
     }
-    const int64_t t = head_of_call / p.heads;
-    char* const out = p.out.row(t) + head_of_call % p.heads * p.out.stride[0] * p.out.bytes;
+    char* const out = p.out.row(t) + h * p.out.stride[0] * p.out.bytes;
     const float columns[4] = {sum.x, sum.y, sum.z, sum.w};
 #pragma unroll
     for (int32_t i = 0; i < 4; ++i) {
@@ -104,11 +111,13 @@ __global__ void __launch_bounds__(kColumnThreads* kMostRanges)
 
 cudaError_t attn_merge_splits(const SparseAttnParams& p, const AttnDivision& d, const Run& run) {
   const int32_t ranges = (d.splits + kSplitsOfRange - 1) / kSplitsOfRange;
+  const int64_t heads = p.rows * p.heads;
+  const uint32_t parts = heads <= run.device->multiprocessors ? kParts : 1;
   return launch_function(merge_splits,
-                         {.grid = static_cast<uint32_t>(p.rows * p.heads),
-                          .block = static_cast<uint32_t>(kColumnThreads * ranges),
+                         {.grid = static_cast<uint32_t>(heads * parts),
+                          .block = static_cast<uint32_t>(kColumnThreads / parts * ranges),
                           .overlap_previous = run.device->compute_capability >= 90},
-                         stream_of(run), p, d);
+                         stream_of(run), p, d, parts);
 }
 
 cudaError_t attn_load_merge_splits() { return load_function(merge_splits); }

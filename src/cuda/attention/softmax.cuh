@@ -32,6 +32,12 @@ __device__ inline float warp_sum(float x) {
   return x;
 }
 
+__device__ inline float exp2_approximate(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 // What exponents are taken relative to: nothing yet seen, or only -inf, gives weights exp(-inf).
 __device__ inline float finite_top(float top) { return top == -CUDART_INF_F ? 0.0f : top; }
 

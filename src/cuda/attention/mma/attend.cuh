@@ -47,11 +47,7 @@ __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfS
     }
     fence_barrier_init();
   }
-  if (arguments.call.padded) {  // columns that no key fills meet a query of 0: they must be finite
-    for (int32_t i = threadIdx.x; i < all_stages * kTileKeys; i += blockDim.x) {
-      clear_row(tiles + i * arguments.call.pitch, arguments.call.pitch);
-    }
-  }
+  wait_for_previous();
   __syncthreads();
   const AttnTask task(d, blockIdx.x);
   if (threadIdx.x >= Shape::kConsumers) {
@@ -91,7 +87,8 @@ bool mma_launch(const SparseAttnParams& p, const Run& run, cudaError_t& error) {
   error = cudaFuncGetAttributes(&attributes, mma_attend<Format, M>);
   if (error != cudaSuccess) return true;
   const uint32_t threads = static_cast<uint32_t>(attributes.maxThreadsPerBlock);
-  MmaCall call = mma_rows(p);
+  MmaCall call = {key_rows(p)};
+  call.pitch = call.bytes / 16 % 2 == 1 ? call.bytes : call.bytes + 16;
   int32_t resident = Shape::kBlocksOfSm;
   call.stages = mma_stages<Format, M>(call, *run.device, resident);
   if (call.stages < 2 && resident > 1) {
@@ -106,10 +103,12 @@ bool mma_launch(const SparseAttnParams& p, const Run& run, cudaError_t& error) {
   const AttnDivision division =
       attn_divide(p, Shape::kHeads, int64_t{resident} * run.device->multiprocessors);
   error = attn_run(p, run, division, [&](const SparseAttnParams& with, const AttnDivision& d) {
-    return launch_function(
-        mma_attend<Format, M>,
-        {.grid = static_cast<uint32_t>(d.blocks()), .block = threads, .shared_bytes = bytes},
-        stream_of(run), MmaArguments{with, d, call});
+    return launch_function(mma_attend<Format, M>,
+                           {.grid = static_cast<uint32_t>(d.blocks()),
+                            .block = threads,
+                            .shared_bytes = bytes,
+                            .overlap_previous = run.device->compute_capability >= 90},
+                           stream_of(run), MmaArguments{with, d, call});
   });
   return true;
 }

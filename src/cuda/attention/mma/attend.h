@@ -1,7 +1,6 @@
 // Launches of the tensor-core attention kernels, a file each.
 #pragma once
 
-#include "cuda/attention/mma/rows.h"
 #include "cuda/attention/run.h"
 
 namespace dsa::cuda {

@@ -5,10 +5,10 @@
 #pragma once
 
 #include "cuda/attention/finish.cuh"
-#include "cuda/attention/mma/output.cuh"
 #include "cuda/attention/mma/query.cuh"
 #include "cuda/attention/mma/reader.cuh"
 #include "cuda/attention/mma/weights.cuh"
+#include "cuda/attention/output.cuh"
 #include "cuda/mma.cuh"
 
 namespace dsa::cuda {

@@ -6,7 +6,7 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include "cuda/attention/mma/rows.h"
+#include "cuda/attention/rows.h"
 #include "cuda/e4m3.cuh"
 #include "cuda/ptx.cuh"
 

@@ -3,12 +3,17 @@
 #pragma once
 
 #include "cuda/attention/mma/pipeline.cuh"
-#include "cuda/attention/mma/rows.h"
+#include "cuda/attention/rows.h"
 #include "cuda/attention/selection.cuh"
 
 namespace dsa::cuda {
 
 constexpr int32_t kMostStages = 8;
+
+struct MmaCall : KeyRows {
+  int32_t pitch = 0;  // bytes from one key of a tile to the next: an odd multiple of 16
+  int32_t stages = 0;
+};
 
 // In shared memory.
 struct Stages {

@@ -12,9 +12,6 @@ namespace dsa::cuda {
 constexpr int32_t kHeadsOfWarp = 4;
 constexpr int32_t kLogitPitch = kTileKeys + 8;        // floats: stores of 8 rows meet no bank twice
 constexpr int32_t kWeightPitch = kTileKeys * 2 + 16;  // bytes: an odd multiple of 16
-constexpr int32_t kFp8Groups = 4;
-// Bytes in a row of KV_FP8_656.
-constexpr int32_t kFp8ScaleOffset = 512, kFp8RopeOffset = 528, kFp8RowBytes = 656;
 
 // What the warps of a block tell each other of a tile.
 template <class Format, int kWarps>
@@ -33,12 +30,6 @@ __device__ inline float4 load_shared4(uint32_t address) {
                : "r"(address)
                : "memory");
   return x;
-}
-
-__device__ inline float exp2_approximate(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
 }
 
 template <class Format, int kWarps>

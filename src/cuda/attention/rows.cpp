@@ -1,4 +1,4 @@
-#include "cuda/attention/mma/rows.h"
+#include "cuda/attention/rows.h"
 
 #include <algorithm>
 
@@ -7,8 +7,6 @@ namespace {
 
 constexpr int32_t kMostKeyColumns = 576;
 constexpr int32_t kMostValueColumns = 512;
-constexpr int32_t kFp8Columns = 512, kFp8Groups = 4, kRopeColumns = 64;
-constexpr int32_t kScaleOffset = 512, kRopeOffset = 528, kFp8RowBytes = 656;
 
 bool same_place(const KeyTensor& a, const KeyTensor& b, int64_t offset) {
   return reinterpret_cast<uintptr_t>(a.data) + uintptr_t(a.data ? offset : 0) ==
@@ -24,9 +22,9 @@ bool is_fp8_656(const AttnScope& s) {
          latent.values.width == kFp8Columns && latent.values.element_stride == 1 &&
          latent.scale.given() && latent.scale.width == kFp8Groups &&
          latent.scale.element_stride == 1 && rope.values.dtype == DSA_BF16 &&
-         rope.values.width == kRopeColumns && rope.values.element_stride == 1 &&
-         !rope.scale.given() && same_place(latent.values, latent.scale, kScaleOffset) &&
-         same_place(latent.values, rope.values, kRopeOffset) &&
+         rope.values.width == kFp8RopeColumns && rope.values.element_stride == 1 &&
+         !rope.scale.given() && same_place(latent.values, latent.scale, kFp8ScaleOffset) &&
+         same_place(latent.values, rope.values, kFp8RopeOffset) &&
          same_place(latent.values, s.value.values, 0) && s.value.values.dtype == DSA_F8_E4M3FN;
 }
 
@@ -89,28 +87,44 @@ void add_part(ScopeRow& row, const KeyTensor& tensor, int32_t bytes, int32_t off
 
 }  // namespace
 
-const char* mma_refuse(const SparseAttnParams& p) {
+bool query_in_units(const SparseAttnParams& p, int64_t bytes) {
+  for (const RowTensor& q : p.q) {
+    if (!q.given()) continue;
+    if (q.stride[1] != 1 || q.stride[0] * q.bytes % bytes != 0 || q.row_stride % bytes != 0 ||
+        q.outer_stride % bytes != 0 ||
+        reinterpret_cast<uintptr_t>(q.data) % uintptr_t(bytes) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+const char* key_rows_refuse(const SparseAttnParams& p) {
   if (p.q_scale.given()) return "q_scale is given: a scaled query is not of its dtype";
+  if (!query_in_units(p, 8)) return "q is not adjacent elements in 8-byte units";
+  for (const RowTensor& q : p.q) {
+    if (q.given() && q.extent[1] % 16 != 0) return "a piece of q is not a multiple of 16 elements";
+  }
   const bool fp8 = is_fp8_656(p.scope[0]) || (p.scopes == 2 && is_fp8_656(p.scope[1]));
   return fp8 ? refuse_fp8(p) : refuse_plain(p);
 }
 
-MmaFormat mma_format(const SparseAttnParams& p) {
-  if (is_fp8_656(p.scope[0])) return MmaFormat::kFp8_656;
-  return p.q[0].dtype == DSA_BF16 ? MmaFormat::kBf16 : MmaFormat::kF16;
+RowFormat row_format(const SparseAttnParams& p) {
+  if (is_fp8_656(p.scope[0])) return RowFormat::kFp8_656;
+  return p.q[0].dtype == DSA_BF16 ? RowFormat::kBf16 : RowFormat::kF16;
 }
 
-MmaCall mma_rows(const SparseAttnParams& p) {
-  MmaCall call;
-  const bool fp8 = mma_format(p) == MmaFormat::kFp8_656;
-  int32_t bytes = 0;
+KeyRows key_rows(const SparseAttnParams& p) {
+  KeyRows rows;
+  const bool fp8 = row_format(p) == RowFormat::kFp8_656;
   for (int32_t i = 0; i < p.scopes; ++i) {
     const AttnScope& s = p.scope[i];
-    ScopeRow& row = call.scope[i];
+    ScopeRow& row = rows.scope[i];
     row.heads_of_kv = p.heads / s.kv_heads;
     if (fp8) {
       add_part(row, s.piece[0].values, kFp8RowBytes, 0);
-      bytes = kFp8RowBytes;
+      rows.bytes = kFp8RowBytes;
+      rows.key_steps = (kFp8Columns + kFp8RopeColumns) / 16;
       continue;
     }
     int32_t columns = 0;
@@ -118,18 +132,16 @@ MmaCall mma_rows(const SparseAttnParams& p) {
       add_part(row, s.piece[j].values, s.piece[j].values.width * 2, columns * 2);
       columns += s.piece[j].values.width;
     }
-    call.key_steps = (columns + 15) / 16;
-    call.padded = columns % 16 != 0;
-    int32_t end = call.key_steps * 32;
+    rows.key_steps = columns / 16;
+    int32_t end = rows.key_steps * 32;
     if (p.value_dim > 0 && !values_in_keys(s, p.value_dim)) {
       row.value_offset = end;
       add_part(row, s.value.values, p.value_dim * 2, end);
       end += (p.value_dim + 15) / 16 * 32;
     }
-    bytes = std::max({bytes, end, (p.value_dim + 15) / 16 * 32});
+    rows.bytes = std::max({rows.bytes, end, (p.value_dim + 15) / 16 * 32});
   }
-  call.pitch = bytes / 16 % 2 == 1 ? bytes : bytes + 16;
-  return call;
+  return rows;
 }
 
 }  // namespace dsa::cuda

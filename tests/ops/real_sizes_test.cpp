@@ -21,7 +21,8 @@ struct Call {
   Arena arena{random, 0.5};
 
   dsa_tensor input(int32_t dtype, std::vector<int64_t> shape, double deviation) {
-    const dsa_tensor t = arena.input(dtype, std::move(shape), {.last_dense = true});
+    const dsa_tensor t =
+        arena.input(dtype, std::move(shape), {.last_dense = true, .align_elements = 8});
     fill(t, [&] { return random.normal() * deviation; });
     return t;
   }
@@ -65,7 +66,8 @@ TEST(RealSizes, AttentionDeepSeekV32) {
   for (const int64_t heads : {16, 128}) {
     Call call;
     dsa_sparse_attn_desc d = dsa_sparse_attn_desc_init();
-    const int64_t keys = heads == 16 ? 5000 : 700, k = heads == 16 ? 2048 : 300, rows = 1;
+    const int64_t keys = heads == 16 ? 5000 : 700, k = heads == 16 ? 2048 : 300;
+    const int64_t rows = heads == 16 ? 1 : 2;
     d.scale = 0.0723f;
     d.k = int32_t(k);
     d.q = call.input(DSA_BF16, {rows, heads, 576}, 0.3);
@@ -77,32 +79,37 @@ TEST(RealSizes, AttentionDeepSeekV32) {
 
 // The same cache packed, in pages of 64.
 TEST(RealSizes, AttentionPackedPages) {
-  Call call;
-  dsa_sparse_attn_desc d = dsa_sparse_attn_desc_init();
-  constexpr int64_t kPages = 20, kRows = 2, kHeads = 16, kSelected = 512;
-  d.scale = 0.0723f;
-  d.k = kSelected;
-  d.key_layout = DSA_LAYOUT_PAGES;
-  d.key_format = DSA_FORMAT_KV_FP8_656;
-  d.q = call.input(DSA_BF16, {kRows, kHeads, 576}, 0.3);
-  d.kv = call.arena.input(DSA_U8, {kPages, 64, 656}, {.last_dense = true, .align_elements = 4});
-  dsa_tensor tokens = d.kv;
-  tokens.shape[2] = 1;
-  each_element(tokens, [&](char* token, const int64_t*) {
-    for (int i = 0; i < 512; ++i) store(token + i, DSA_F8_E4M3FN, call.random.normal() * 8);
-    for (int i = 0; i < 4; ++i) store(token + 512 + 4 * i, DSA_F32, 0.1 + 0.1 * call.random.unit());
-    for (int i = 0; i < 64; ++i) store(token + 528 + 2 * i, DSA_BF16, call.random.normal());
-  });
-  d.block_table = draw_table(call.random, call.arena, 1, kPages, kPages, 0);
-  d.indices = call.selection(kRows, kSelected, kPages * 64);
-  judge_attention(call, d, kRows, kHeads, 512);
+  for (const int64_t heads : {16, 128}) {
+    Call call;
+    dsa_sparse_attn_desc d = dsa_sparse_attn_desc_init();
+    constexpr int64_t kPages = 20, kRows = 2;
+    const int64_t selected = heads == 16 ? 512 : 300;
+    d.scale = 0.0723f;
+    d.k = int32_t(selected);
+    d.key_layout = DSA_LAYOUT_PAGES;
+    d.key_format = DSA_FORMAT_KV_FP8_656;
+    d.q = call.input(DSA_BF16, {kRows, heads, 576}, 0.3);
+    d.kv = call.arena.input(DSA_U8, {kPages, 64, 656}, {.last_dense = true, .align_elements = 16});
+    dsa_tensor tokens = d.kv;
+    tokens.shape[2] = 1;
+    each_element(tokens, [&](char* token, const int64_t*) {
+      for (int i = 0; i < 512; ++i) store(token + i, DSA_F8_E4M3FN, call.random.normal() * 8);
+      for (int i = 0; i < 4; ++i) {
+        store(token + 512 + 4 * i, DSA_F32, 0.1 + 0.1 * call.random.unit());
+      }
+      for (int i = 0; i < 64; ++i) store(token + 528 + 2 * i, DSA_BF16, call.random.normal());
+    });
+    d.block_table = draw_table(call.random, call.arena, 1, kPages, kPages, 0);
+    d.indices = call.selection(kRows, selected, kPages * 64);
+    judge_attention(call, d, kRows, heads, 512);
+  }
 }
 
 // DeepSeek-V4: compressed keys and the window in one softmax, a sink a head.
 TEST(RealSizes, AttentionTwoScopes) {
   Call call;
   dsa_sparse_attn_desc d = dsa_sparse_attn_desc_init();
-  constexpr int64_t kRows = 2, kHeads = 64, kKeys = 900, kWindow = 300;
+  constexpr int64_t kRows = 4, kHeads = 64, kKeys = 900, kWindow = 300;
   d.scale = 0.0442f;
   d.k = 256;
   d.q = call.input(DSA_BF16, {kRows, kHeads, 512}, 0.3);

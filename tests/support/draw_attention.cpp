@@ -56,14 +56,17 @@ dsa_tensor draw_scale(Random& random, Arena& arena, const CacheShape& cache, int
 }
 
 dsa_tensor draw_part(Random& random, Arena& arena, const CacheShape& cache, int64_t kv_heads,
-                     int64_t width, int32_t uniform) {
+                     int64_t width, const AttnShape& all) {
   std::vector<int64_t> shape = cache.axes;
   if (kv_heads > 0) shape.push_back(kv_heads);
   shape.push_back(width);
-  const Arena::Style style{.broadcast = uniform == 0 && random.chance(0.2),
-                           .last_dense = uniform != 0,
-                           .align_elements = uniform == DSA_F32 ? 4 : 1};
-  const dsa_tensor t = arena.input(uniform ? uniform : draw_key_dtype(random), shape, style);
+  const Arena::Style style{.broadcast = all.uniform == 0 && random.chance(0.2),
+                           .last_dense = all.uniform != 0,
+                           .align_elements = all.aligned              ? 8
+                                             : all.uniform == DSA_F32 ? 4
+                                                                      : 1};
+  const dsa_tensor t =
+      arena.input(all.uniform ? all.uniform : draw_key_dtype(random), shape, style);
   fill(t, [&] { return small_number(random); });
   return t;
 }
@@ -90,12 +93,12 @@ int64_t draw_kv(Random& random, Arena& arena, const Frame& f, const AttnShape& s
     kv_heads = random.chance(0.3) || shape.uniform == DSA_BF16 ? 1 : shape.heads;
     while (random.chance(0.5) && kv_heads % 2 == 0) kv_heads /= 2;
   }
-  *out.kv = draw_part(random, arena, cache, kv_heads, shape.dim, shape.uniform);
+  *out.kv = draw_part(random, arena, cache, kv_heads, shape.dim, shape);
   if (shape.dim2 > 0) {
-    *out.kv2 = draw_part(random, arena, cache, kv_heads, shape.dim2, shape.uniform);
+    *out.kv2 = draw_part(random, arena, cache, kv_heads, shape.dim2, shape);
   }
   const bool apart = shape.value_dim > shape.dim || random.chance(0.4);
-  if (apart) *out.v = draw_part(random, arena, cache, kv_heads, shape.value_dim, shape.uniform);
+  if (apart) *out.v = draw_part(random, arena, cache, kv_heads, shape.value_dim, shape);
   if (shape.uniform == 0 && random.chance(0.3)) {
     *out.kv_scale = draw_scale(random, arena, cache, shape.dim, shape.packed);
   }

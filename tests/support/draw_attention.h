@@ -13,6 +13,7 @@ struct AttnShape {
   int64_t value_dim;  // Dv
   bool packed;        // q of 576
   int32_t uniform;    // everything of this dtype and adjacent, without scales; 0: anything
+  bool aligned;       // and in 16-byte units
 };
 
 // The fields of a scope, whichever suffix they have.

@@ -18,6 +18,14 @@ AttnShape draw_shape(Random& random) {
   s.heads = random.pick<int64_t>({1, 2, 3, 4, 6, 8, 16, 17, 20, 32});
   s.uniform = random.chance(0.3) ? DSA_BF16 : random.chance(0.1) ? DSA_F32 : 0;
   if (s.uniform == DSA_BF16) s.heads = random.pick<int64_t>({4, 5, 8, 16, 20, 32});
+  s.aligned = s.uniform == DSA_BF16 && random.chance(0.25);
+  if (s.aligned) {  // many heads over rows of whole lines, as the models have them
+    s.heads = random.pick<int64_t>({16, 33, 40, 64, 65});
+    s.dim = random.pick<int64_t>({64, 128, 192});
+    if (random.chance(0.3)) s.dim2 = 64;
+    s.value_dim = random.between(1, s.dim);
+    return s;
+  }
   s.packed = s.uniform == 0 && random.chance(0.12);
   if (s.packed) {
     s.heads = random.between(1, 5);
@@ -120,7 +128,9 @@ void draw_queries(Random& random, Arena& arena, const Frame& f, const AttnShape&
   const auto part = [&](int64_t width) {
     const int32_t dtype = shape.uniform ? shape.uniform : draw_key_dtype(random);
     const dsa_tensor q = arena.input(dtype, row_shape(random, f, {shape.heads, width}),
-                                     {.broadcast = random.chance(0.1)});
+                                     {.broadcast = random.chance(0.1),
+                                      .last_dense = shape.aligned,
+                                      .align_elements = shape.aligned ? 8 : 1});
     fill(q, [&] { return random.normal(); });
     return q;
   };

@@ -50,7 +50,7 @@ struct Kernel {
   bool complete() const { return on_cpu() && family != "amx"; }
   // Kernels of matrix instructions round P to bf16.
   double p_unit() const {
-    return family == "amx" || name.find(".mma.") != std::string::npos ? 1.0 / 512 : 0.0;
+    return family == "amx" || name.find("mma.") != std::string::npos ? 1.0 / 512 : 0.0;
   }
   // The FP8 product of sm_90 keeps 13 bits below the largest of the terms that it adds at once.
   template <class Desc>

@@ -5,6 +5,7 @@
 
 namespace dsa::cuda {
 
+extern const Kernel kSparseAttnWgmma;
 extern const Kernel kSparseAttnMma;
 extern const Kernel kSparseAttnWarp;
 extern const Kernel kSparseAttnAny;

@@ -42,7 +42,8 @@ int32_t attn_group_heads(const SparseAttnParams& p) {
   return heads;
 }
 
-AttnDivision attn_divide(const SparseAttnParams& p, int32_t tile_heads, int64_t resident) {
+AttnDivision attn_divide(const SparseAttnParams& p, int32_t tile_heads, int64_t resident,
+                         int64_t least) {
   AttnDivision d;
   d.group = attn_group_heads(p);
   d.groups = p.heads / d.group;
@@ -53,7 +54,7 @@ AttnDivision attn_divide(const SparseAttnParams& p, int32_t tile_heads, int64_t 
   const int64_t units = p.rows * d.units_of_row();
   const int64_t splits = std::clamp<int64_t>(resident / units, 1, most_splits(p));
   const int64_t slots = std::max<int64_t>(all_slots(p), 1);
-  d.split_slots = (slots + splits * kTile - 1) / (splits * kTile) * kTile;
+  d.split_slots = (slots + splits * least - 1) / (splits * least) * least;
   d.splits = static_cast<int32_t>((slots + d.split_slots - 1) / d.split_slots);
   return d;
 }

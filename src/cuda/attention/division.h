@@ -56,9 +56,10 @@ struct AttnTask {
 // Heads that share keys in both scopes.
 int32_t attn_group_heads(const SparseAttnParams& p);
 
-// `resident`: blocks that the device holds at once. No splits of less than a tile, and none where
-// the units fill the device.
-AttnDivision attn_divide(const SparseAttnParams& p, int32_t tile_heads, int64_t resident);
+// `resident`: blocks that the device holds at once. No splits of less than `least` slots, and none
+// where the units fill the device.
+AttnDivision attn_divide(const SparseAttnParams& p, int32_t tile_heads, int64_t resident,
+                         int64_t least = 32);
 
 // Most blocks of a divided call: what bounds the partial results' memory.
 constexpr int32_t kMostSplits = 64;

@@ -120,6 +120,9 @@ class TileWalk {
     return n;
   }
 
+  // Of a walk that next() said has no more tiles: whether the one before that was the last of all.
+  __device__ bool just_ended() const { return tile_ == tiles_; }
+
  private:
   __device__ static int64_t tiles(int64_t first, int64_t end) {
     return max((end - first + kTileKeys - 1) / kTileKeys, int64_t{0});

@@ -27,6 +27,24 @@ __device__ __forceinline__ uint64_t operand_at(uint32_t address, uint32_t furthe
   return kHigh | ((((address & 0x3ffff) >> 4) | 1u << 16) + (further >> 4));
 }
 
+// The same of an operand whose panels have 64-byte rows, 512 bytes from 8 rows to the next 8: chunk
+// c of row r lies at chunk c ^ (r / 2 % 4).
+inline constexpr int32_t kNarrowRowBytes = 64;
+__device__ __forceinline__ uint32_t narrow_offset(uint32_t row, uint32_t chunk) {
+  return row * kNarrowRowBytes + ((chunk ^ (row >> 1 & 3)) << 4);
+}
+__device__ __forceinline__ uint64_t narrow_operand_at(uint32_t address) {
+  return (uint64_t{2} << 62) | (uint64_t{512 >> 4} << 32) | (uint64_t{1} << 16) |
+         ((address & 0x3ffff) >> 4);
+}
+
+// Descriptor of a B operand that lies transposed: a row of a panel has 64 of B's rows, of one
+// column; the next 64 lie `panel_bytes` further.
+__device__ __forceinline__ uint64_t transposed_operand_at(uint32_t address, uint32_t panel_bytes) {
+  return (uint64_t{1} << 62) | (uint64_t{1024 >> 4} << 32) | (uint64_t{panel_bytes >> 4} << 16) |
+         ((address & 0x3ffff) >> 4);
+}
+
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 // Registers are handed from ordinary instructions to wgmma.
@@ -45,11 +63,13 @@ __device__ __forceinline__ void wgmma_wait() {
 #define DSA_REGISTERS_8(d, i)                                                                 \
   "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), \
       "+f"(d[i + 6]), "+f"(d[i + 7])
+#define DSA_REGISTERS_16(d, i) DSA_REGISTERS_8(d, i), DSA_REGISTERS_8(d, i + 8)
 #define DSA_REGISTERS_32(d, i)                                                  \
   DSA_REGISTERS_8(d, i), DSA_REGISTERS_8(d, i + 8), DSA_REGISTERS_8(d, i + 16), \
       DSA_REGISTERS_8(d, i + 24)
 #define DSA_REGISTERS_64(d, i) DSA_REGISTERS_32(d, i), DSA_REGISTERS_32(d, i + 32)
 #define DSA_REGISTERS_128(d, i) DSA_REGISTERS_64(d, i), DSA_REGISTERS_64(d, i + 64)
+#define DSA_NAMES_16 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
 #define DSA_NAMES_32                                                       \
   "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
   "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
@@ -77,6 +97,27 @@ __device__ __forceinline__ void wgmma_wait() {
                : DSA_REGISTERS_##REGISTERS(d, 0)                                   \
                : "l"(a), "l"(b), "r"(add))
 
+// d = A B for d of 16 registers, whatever they hold: they must not be written before, between two
+// products of other registers.
+#define DSA_WGMMA_FIRST_16(SHAPE, ENDING)                                                       \
+  asm volatile(                                                                                 \
+      "{\n.reg .pred p;\nsetp.ne.b32 p, 0, 0;\n"                                                \
+      "wgmma.mma_async.sync.aligned.m64" SHAPE " {" DSA_NAMES_16 "}, %16, %17, p, " ENDING      \
+      ";\n}\n"                                                                                  \
+      : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3]), "=f"(d[4]), "=f"(d[5]), "=f"(d[6]),     \
+        "=f"(d[7]), "=f"(d[8]), "=f"(d[9]), "=f"(d[10]), "=f"(d[11]), "=f"(d[12]), "=f"(d[13]), \
+        "=f"(d[14]), "=f"(d[15])                                                                \
+      : "l"(a), "l"(b))
+
+// d += A B with A in registers, 4 of each thread: pairs of columns 2 (i % 4) and the next one of
+// the two rows, then those 8 further.
+#define DSA_WGMMA_REGISTERS_A(REGISTERS, SHAPE, ENDING, A0, A1, A2, A3, B)                      \
+  asm volatile("{\n.reg .pred p;\nsetp.eq.u32 p, 0, 0;\nwgmma.mma_async.sync.aligned.m64" SHAPE \
+               " {" DSA_NAMES_##REGISTERS "}, {%" A0 ", %" A1 ", %" A2 ", %" A3 "}, %" B        \
+                                          ", p, " ENDING ";\n}\n"                               \
+               : DSA_REGISTERS_##REGISTERS(d, 0)                                                \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
+
 #else
 
 __device__ __forceinline__ void wgmma_fence() {}
@@ -84,6 +125,8 @@ __device__ __forceinline__ void wgmma_commit() {}
 template <int kPending>
 __device__ __forceinline__ void wgmma_wait() {}
 #define DSA_WGMMA(REGISTERS, SHAPE, ENDING, A, B, ADD) (void)d, (void)a, (void)b, (void)add
+#define DSA_WGMMA_FIRST_16(SHAPE, ENDING) (void)d, (void)a, (void)b
+#define DSA_WGMMA_REGISTERS_A(REGISTERS, SHAPE, ENDING, A0, A1, A2, A3, B) (void)d, (void)a, (void)b
 
 #endif
 
@@ -105,6 +148,12 @@ struct E4m3 {
 struct Bf16 {
   static constexpr int32_t kBytes = 2;
   static constexpr bool kFinite = false;
+  __device__ static void mma_first(float (&d)[16], uint64_t a, uint64_t b) {
+    DSA_WGMMA_FIRST_16("n32k16.f32.bf16.bf16", "1, 1, 0, 0");
+  }
+  __device__ static void mma(float (&d)[16], uint64_t a, uint64_t b, int32_t add) {
+    DSA_WGMMA(16, "n32k16.f32.bf16.bf16", "1, 1, 0, 0", "16", "17", "18");
+  }
   __device__ static void mma(float (&d)[32], uint64_t a, uint64_t b, int32_t add) {
     DSA_WGMMA(32, "n64k16.f32.bf16.bf16", "1, 1, 0, 0", "32", "33", "34");
   }
@@ -114,13 +163,24 @@ struct Bf16 {
   __device__ static void mma(float (&d)[128], uint64_t a, uint64_t b, int32_t add) {
     DSA_WGMMA(128, "n256k16.f32.bf16.bf16", "1, 1, 0, 0", "128", "129", "130");
   }
+  // B transposed.
+  __device__ static void mma_transposed(float (&d)[64], uint64_t a, uint64_t b, int32_t add) {
+    DSA_WGMMA(64, "n128k16.f32.bf16.bf16", "1, 1, 0, 1", "64", "65", "66");
+  }
+  __device__ static void mma_transposed(float (&d)[64], const uint32_t (&a)[4], uint64_t b) {
+    DSA_WGMMA_REGISTERS_A(64, "n128k16.f32.bf16.bf16", "1, 1, 1", "64", "65", "66", "67", "68");
+  }
 };
 
 #undef DSA_WGMMA
+#undef DSA_WGMMA_FIRST_16
+#undef DSA_WGMMA_REGISTERS_A
 #undef DSA_REGISTERS_8
+#undef DSA_REGISTERS_16
 #undef DSA_REGISTERS_32
 #undef DSA_REGISTERS_64
 #undef DSA_REGISTERS_128
+#undef DSA_NAMES_16
 #undef DSA_NAMES_32
 #undef DSA_NAMES_64
 #undef DSA_NAMES_128

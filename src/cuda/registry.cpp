@@ -12,9 +12,9 @@ namespace dsa::cuda {
 namespace {
 
 const Kernel* const kKernels[] = {
-    &kIndexerSm90,   &kIndexerSm80,    &kIndexerTopkSm90, &kIndexerTopkSm80, &kTopkRegisters,
-    &kTopkWarp,      &kTopkSplit,      &kTopkGated,       &kTopkBlock,       &kSparseAttnWgmma,
-    &kSparseAttnMma, &kSparseAttnWarp, &kSparseAttnAny,   &kMergeLse,
+    &kIndexerSm90,     &kIndexerSm80,   &kIndexerTopkSm90, &kIndexerTopkSm80, &kTopkCluster,
+    &kTopkRegisters,   &kTopkWarp,      &kTopkSplit,       &kTopkGated,       &kTopkBlock,
+    &kSparseAttnWgmma, &kSparseAttnMma, &kSparseAttnWarp,  &kSparseAttnAny,   &kMergeLse,
 };
 
 }  // namespace

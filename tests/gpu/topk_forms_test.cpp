@@ -88,6 +88,7 @@ TEST(TopkForms, EveryLengthAndPlaceOfARow) {
         for (size_t t = 0; t < begins.size(); ++t) {
           begins[t] = int32_t(random.chance(0.5) ? 0 : random.between(0, length));
           ends[t] = int32_t(random.chance(0.5) ? length : random.between(0, length));
+          if (random.chance(0.1)) ends[t] = random.pick({0, -1, INT32_MIN, INT32_MAX});
         }
         const bool others = random.chance(0.5), ranges = random.chance(0.5);
         Call want(rows, k, dtype, others), found(rows, k, dtype, others);

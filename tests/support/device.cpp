@@ -208,7 +208,8 @@ DeviceBytes::~DeviceBytes() { Driver::get().call("cuMemFree_v2", address_); }
 
 void DeviceBytes::fill(unsigned char byte) {
   Driver::get().call("cuMemsetD8_v2", address_, byte, bytes_);
-  Driver::get().call("cuCtxSynchronize");  // streams that do not wait for the default one follow
+  // It may return before it is done, and streams that do not wait for the default one use this.
+  Driver::get().call("cuCtxSynchronize");
 }
 
 void DeviceBytes::upload(const void* from, size_t bytes, size_t offset) {

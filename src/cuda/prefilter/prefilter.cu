@@ -9,7 +9,6 @@ namespace {
 using namespace topk;
 
 constexpr int32_t kThreads = 256;
-constexpr int32_t kSamples = 4;     // of a thread, at most
 constexpr int32_t kShortRow = 256;  // and shorter: shipped whole
 constexpr int32_t kWholeShare = 2;  // and rows of which more than half are wanted
 
@@ -70,9 +69,10 @@ __global__ void __launch_bounds__(kThreads)
   Gate gate = {-__builtin_inff(), true};
   int32_t wanted = n;
   if (!whole) {
-    const int32_t own = n >= kThreads * 4 ? 4 : n >= kThreads * 2 ? 2 : 1;
-    gate = sample_gate<kThreads, kSamples>(row, n, Float32(DSA_F32), k, own, 2 * k + 128, lowest,
-                                           shared);
+    clear_bins<kThreads>(shared.bins);
+    __syncthreads();
+    const Sample<1> sample = load_sample<kThreads, 1>(Slice<Float32>(row, n), 1);
+    gate = sample_gate<kThreads>(sample, n, Float32(DSA_F32), k, 2 * k + 128, lowest, shared);
     __syncthreads();
     const Passing passing = count_row(row, n, gate, shared);
     whole = gate.score == -__builtin_inff() || passing.above + passing.equal < k;

@@ -27,10 +27,24 @@ struct Crossing {
   int32_t here;   // in the bin
 };
 
+// The selection: every key above `key`, and the first `quota` equal to it.
+struct Threshold {
+  int32_t count = 0;  // selected
+  uint32_t key = 0;
+  int32_t quota = 0;
+  int32_t equal = 0;  // how many there are
+};
+
+inline constexpr int32_t kFewKeys = 64;
+
 struct BlockShared {
-  alignas(16) uint32_t bins[kBins + 4];  // and one for what is outside the range
-  uint32_t warp_sum[32];
+  alignas(16) uint32_t warp_sum[32];
   Crossing crossing;
+  int32_t few;  // of few_keys; 0 after find_crossing
+  uint32_t few_keys[kFewKeys];
+  Threshold few_threshold;
+  // And one for what is outside the range. Last: other things may take their place and more.
+  alignas(16) uint32_t bins[kBins + 4];
 };
 
 // Sum over the warps before this one of what each of them has; `total` is that of all. Ends with no
@@ -40,14 +54,31 @@ __device__ uint32_t sum_of_warps(uint32_t of_warp, uint32_t& total, BlockShared&
   constexpr int32_t kWarps = kThreads / 32;
   if (lane_id() == 0) shared.warp_sum[warp_id()] = of_warp;
   __syncthreads();
-  uint32_t sums = lane_id() < kWarps ? shared.warp_sum[lane_id()] : 0u;
+  if constexpr (kWarps == 8) {  // half the latency of a scan by shuffles
+    total = 0;
+    uint32_t before = 0;
 #pragma unroll
-  for (int32_t step = 1; step < kWarps; step *= 2) {
-    const uint32_t other = __shfl_up_sync(kAllLanes, sums, step);
-    if (lane_id() >= step) sums += other;
+    for (int32_t w = 0; w < kWarps; w += 4) {
+      const uint4 sums = *reinterpret_cast<const uint4*>(&shared.warp_sum[w]);
+      before += (w < warp_id() ? sums.x : 0u) + (w + 1 < warp_id() ? sums.y : 0u) +
+                (w + 2 < warp_id() ? sums.z : 0u) + (w + 3 < warp_id() ? sums.w : 0u);
+      total += sums.x + sums.y + sums.z + sums.w;
+    }
+    return before;
+  } else if constexpr (kWarps == 32) {  // fewest instructions, which 32 warps compete for
+    const uint32_t sum = shared.warp_sum[lane_id()];
+    total = __reduce_add_sync(kAllLanes, sum);
+    return __reduce_add_sync(kAllLanes, lane_id() < warp_id() ? sum : 0u);
+  } else {
+    uint32_t sums = lane_id() < kWarps ? shared.warp_sum[lane_id()] : 0u;
+#pragma unroll
+    for (int32_t step = 1; step < kWarps; step *= 2) {
+      const uint32_t other = __shfl_up_sync(kAllLanes, sums, step);
+      if (lane_id() >= step) sums += other;
+    }
+    total = __shfl_sync(kAllLanes, sums, kWarps - 1);
+    return __shfl_sync(kAllLanes, sums, warp_id()) - of_warp;
   }
-  total = __shfl_sync(kAllLanes, sums, kWarps - 1);
-  return __shfl_sync(kAllLanes, sums, warp_id()) - of_warp;
 }
 
 // Sum over the threads before this one. As sum_of_warps.
@@ -86,6 +117,13 @@ struct OwnBins {
       counts[i + 1] = pair.y;
     }
   }
+  // For bins of what is never selected.
+  __device__ void drop_below(int32_t first) {
+#pragma unroll
+    for (int32_t i = 0; i < kCount; ++i) {
+      if (lowest() + i < first) counts[i] = 0;
+    }
+  }
 };
 
 // The bin with the rank-th largest element (rank >= 1, or `total` where there are fewer; no bin
@@ -108,6 +146,7 @@ __device__ Crossing find_crossing(const OwnBins<kThreads>& own, int32_t rank, ui
         if (above < wanted && wanted <= above + own.counts[i]) {
           shared.crossing = {own.lowest() + i, static_cast<int32_t>(above),
                              static_cast<int32_t>(own.counts[i])};
+          shared.few = 0;
         }
         above += own.counts[i];
       }

@@ -1,6 +1,7 @@
 #include "cuda/topk/dense.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "cuda/topk/key_range.h"
 
@@ -9,6 +10,11 @@ namespace {
 
 // Rows, and the offset of the first, whose sum is an int32.
 constexpr int64_t kMostCausal = int64_t{1} << 29;
+
+// The row's number within a batch is its request's.
+bool is_row_a_request(const Rows& rows) {
+  return !rows.row_request.given() && (rows.batch == 1 || rows.per_request == 1);
+}
 
 // Rows whose visible keys begin at column 0 and end where an array says, or all at the same, or
 // each one further than the one before.
@@ -21,19 +27,33 @@ bool has_plain_rows(const TopkCall& c) {
     case VisibleBy::kRange:
       return !rows.row_begin.given() && rows.row_end.split == 0;
     case VisibleBy::kSeqLens:
-      return !rows.row_request.given() && rows.next_n == 1 && rows.ratio == 1 &&
-             (rows.batch == 1 || rows.per_request == 1);
+      return is_row_a_request(rows) && rows.next_n == 1 && rows.ratio == 1;
     case VisibleBy::kCausal:
       return rows.count <= kMostCausal && rows.offset >= -kMostCausal && rows.offset <= kMostCausal;
   }
   return false;
 }
 
-bool has_plain_outputs(const SelectParams& s) {
-  return s.indices.given() && s.indices.split == 0 && s.indices.stride[0] == 1 &&
-         s.indices.row_stride % 4 == 0 && !s.slots.given() && !s.values.given() &&
-         !s.index_base.given() && !s.cut_score.given() && !s.cut_index.given() &&
-         (!s.counts.given() || (s.counts.split == 0 && s.counts.row_stride % 4 == 0));
+bool is_plain(const RowTensor& integers) {
+  return integers.split == 0 && integers.row_stride % 4 == 0;
+}
+
+bool has_plain_outputs(const SelectParams& s, const Rows& rows) {
+  if (s.cut_only() || s.values.given() || s.index_base.given()) return false;
+  if (s.cut_score.given() || s.cut_index.given()) return false;
+  if (s.counts.given() && !is_plain(s.counts)) return false;
+  for (const RowTensor* list : {&s.indices, &s.slots}) {
+    if (list->given() && !(is_plain(*list) && list->stride[0] == 1)) return false;
+  }
+  return !s.slots.given() ||
+         (is_row_a_request(rows) && std::has_single_bit(static_cast<uint32_t>(s.slot_page_size)));
+}
+
+// Row `first_row`'s, and bytes from one row's to the next one's.
+SlotTable slot_table(const SelectParams& s, const Rows& rows, int64_t first_row, int64_t& stride) {
+  stride = rows.batch == 1 ? 0 : s.slot_table_request_stride;
+  return {s.slot_table + first_row * stride, s.slot_table_page_stride, s.slot_table_pages,
+          std::countr_zero(static_cast<uint32_t>(s.slot_page_size)), s.slot_page_stride};
 }
 
 }  // namespace
@@ -42,7 +62,7 @@ DenseCall make_dense(const TopkCall& call) {
   const TopkParams& p = call.p;
   const SelectParams& s = p.select;
   DenseCall d = {};
-  d.plain = has_plain_rows(call) && has_plain_outputs(s);
+  d.plain = has_plain_rows(call) && has_plain_outputs(s, p.rows);
   d.emits = !s.cut_only();
   d.wants_cut = s.cut_score.given() || s.cut_index.given();
   d.length = static_cast<int32_t>(p.rows.max_length());
@@ -67,9 +87,17 @@ DenseCall make_dense(const TopkCall& call) {
     d.causal_end = static_cast<int32_t>(p.rows.offset + 1);
     d.causal_ratio = p.rows.ratio;
   }
-  d.indices = s.indices.row_as<int32_t>(call.first_row);
-  d.index_stride = s.indices.row_stride / 4;
-  d.width = s.indices.extent[0];
+  if (s.indices.given()) {
+    d.indices = s.indices.row_as<int32_t>(call.first_row);
+    d.index_stride = s.indices.row_stride / 4;
+    d.width = s.indices.extent[0];
+  }
+  if (s.slots.given()) {
+    d.slots = s.slots.row_as<int32_t>(call.first_row);
+    d.slot_stride = s.slots.row_stride / 4;
+    d.slot_width = s.slots.extent[0];
+    d.table = slot_table(s, p.rows, call.first_row, d.table_stride);
+  }
   if (s.counts.given()) {
     d.counts = s.counts.row_as<int32_t>(call.first_row);
     d.count_stride = s.counts.row_stride / 4;

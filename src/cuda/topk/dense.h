@@ -6,9 +6,19 @@
 
 namespace dsa::cuda::topk {
 
-// The common call in two cache lines: reading all of TopkCall and running the code behind it would
-// be much of the 4 us that a row of 4K takes. Where `plain` is false the code for `full` is called,
-// out of line.
+// The pages of a request's slots, of 2^page_shift keys each: SelectParams::to_slot without its
+// divisions.
+struct SlotTable {
+  const char* pages;    // i32
+  int64_t page_stride;  // bytes
+  int64_t count;
+  int32_t page_shift;
+  int32_t slot_stride;  // slots from page to page
+};
+
+// The common call in a few cache lines: reading all of TopkCall and running the code behind it
+// would be much of the 4 us that a row of 4K takes. Where `plain` is false the code for `full` is
+// called, out of line.
 struct DenseCall {
   bool plain;  // all that is asked is said by the fields up to `full`
   bool emits;  // indices, slots or values
@@ -24,12 +34,17 @@ struct DenseCall {
   int32_t k;
   uint32_t lowest;       // least key that can be selected
   int32_t dtype;         // of the scores
-  int32_t* indices;      // of the first row
+  int32_t* indices;      // of the first row, or nullptr
   int64_t index_stride;  // elements, from row to row
   int64_t width;         // of indices
   int32_t* counts;       // or nullptr
   int64_t count_stride;  // elements
   int64_t row_count;
+  int32_t* slots;  // as indices
+  int64_t slot_stride;
+  int64_t slot_width;
+  SlotTable table;       // of the first row
+  int64_t table_stride;  // bytes, from row to row
   TopkCall full;
 };
 

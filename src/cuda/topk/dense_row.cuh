@@ -17,6 +17,10 @@ static __device__ __noinline__ void find_row(const TopkCall& call, int64_t i, De
   found = {row.first, row.n};
 }
 
+// Whether nothing of a row's place and length stands in memory. Then all that follows from them can
+// be done before the previous kernel has ended.
+__device__ inline bool has_known_rows(const DenseCall& c) { return c.plain && !c.ends; }
+
 // Row i of the call.
 __device__ inline DenseRow dense_row(const DenseCall& c, int64_t i) {
   if (!c.plain) {
@@ -36,25 +40,63 @@ __device__ inline DenseRow dense_row(const DenseCall& c, int64_t i) {
   return {c.scores + i * c.score_stride, n};
 }
 
-// Writes key first_key + staged[i] as element i of the selection, for i < n.
-static __device__ __noinline__ void write_any(const TopkCall& call, int64_t row_number,
+// Outputs of row i of a plain call.
+class PlainOutput {
+ public:
+  __device__ PlainOutput(const DenseCall& c, int64_t i) : c_(c), i_(i) {
+    if (c.slots) {
+      table_ = c.table;
+      table_.pages += i * c.table_stride;
+    }
+  }
+  // Key j is the selection's element `at`.
+  __device__ void write(int32_t at, int32_t j) const {
+    if (c_.indices) c_.indices[i_ * c_.index_stride + at] = j;
+    if (c_.slots) c_.slots[i_ * c_.slot_stride + at] = slot_of(table_, j);
+  }
+  __device__ void fill(int32_t count, int32_t thread, int32_t threads) const {
+#pragma unroll 1
+    for (int64_t at = count + thread; at < c_.width; at += threads) {
+      c_.indices[i_ * c_.index_stride + at] = -1;
+    }
+#pragma unroll 1
+    for (int64_t at = count + thread; at < c_.slot_width; at += threads) {
+      c_.slots[i_ * c_.slot_stride + at] = -1;
+    }
+  }
+
+ private:
+  const DenseCall& c_;
+  const int64_t i_;
+  SlotTable table_ = {};
+};
+
+// Writes key first_key + staged[i] as element at + i of the selection, for i < n.
+static __device__ __noinline__ void write_any(const TopkCall& call, int64_t row_number, int32_t at,
                                               const uint16_t* staged, int32_t first_key, int32_t n,
                                               int32_t thread, int32_t threads) {
   const RowScores row(call.p, call.first_row + row_number);
   const RowOutput out(call.p, row);
 #pragma unroll 1
-  for (int32_t i = thread; i < n; i += threads) out.write(i, first_key + staged[i]);
+  for (int32_t i = thread; i < n; i += threads) out.write(at + i, first_key + staged[i]);
 }
 
-__device__ inline void write_staged(const DenseCall& c, int64_t row_number, const uint16_t* staged,
-                                    int32_t first_key, int32_t n, int32_t thread, int32_t threads) {
+__device__ inline void write_staged(const DenseCall& c, int64_t row_number, int32_t at,
+                                    const uint16_t* staged, int32_t first_key, int32_t n,
+                                    int32_t thread, int32_t threads) {
   if (!c.plain) {
-    if (c.emits) write_any(c.full, row_number, staged, first_key, n, thread, threads);
+    if (c.emits) write_any(c.full, row_number, at, staged, first_key, n, thread, threads);
     return;
   }
-  int32_t* const out = c.indices + row_number * c.index_stride;
+  if (!c.slots) {
+    int32_t* const out = c.indices + row_number * c.index_stride + at;
 #pragma unroll 1
-  for (int32_t i = thread; i < n; i += threads) out[i] = first_key + staged[i];
+    for (int32_t i = thread; i < n; i += threads) out[i] = first_key + staged[i];
+    return;
+  }
+  const PlainOutput out(c, row_number);
+#pragma unroll 4  // reads of the table
+  for (int32_t i = thread; i < n; i += threads) out.write(at + i, first_key + staged[i]);
 }
 
 static __device__ __noinline__ void end_any(const TopkCall& call, int64_t i, int32_t count,
@@ -71,10 +113,7 @@ static __device__ __noinline__ void end_any(const TopkCall& call, int64_t i, int
 __device__ inline void end_row(const DenseCall& c, int64_t i, int32_t count, int32_t thread,
                                int32_t threads) {
   if (!c.plain) return end_any(c.full, i, count, thread, threads);
-#pragma unroll 1
-  for (int64_t at = count + thread; at < c.width; at += threads) {
-    c.indices[i * c.index_stride + at] = -1;
-  }
+  PlainOutput(c, i).fill(count, thread, threads);
   if (c.counts && thread == 0) c.counts[i * c.count_stride] = count;
 }
 

@@ -1,7 +1,6 @@
 // One pass over a slice: what passes the gate goes to a list in shared memory.
 #pragma once
 
-#include "cuda/ptx.cuh"
 #include "cuda/topk/sample.cuh"
 #include "cuda/topk/slab.cuh"
 
@@ -9,7 +8,7 @@ namespace dsa::cuda::topk {
 
 inline constexpr int32_t kListCapacity = 6144;
 
-// First the score's bits as f32, then its key.
+// First with the score's bits as f32 for a key.
 struct Entry {
   uint32_t key;
   int32_t place;
@@ -20,19 +19,6 @@ struct ListHead {
   int32_t equal;  // equal to the gate, where they are counted
   uint32_t top;   // largest key
 };
-
-// {x, place} to shared memory at `to`, which then moves on, if x is above the gate. Predicated:
-// the compiler makes branches of it, which take more.
-__device__ inline void append_if(float x, float gate, int32_t place, uint32_t& to) {
-  asm volatile(
-      "{ .reg .pred passes;\n"
-      "setp.gt.f32 passes, %1, %2;\n"
-      "@passes st.shared.v2.b32 [%0], {%3, %4};\n"
-      "@passes add.u32 %0, %0, 8; }"
-      : "+r"(to)
-      : "f"(x), "f"(gate), "r"(__float_as_uint(x)), "r"(place)
-      : "memory");
-}
 
 // Scores of a thread that are looked at together. As many are in flight meanwhile.
 inline constexpr int32_t kAtOnce = 16;
@@ -58,11 +44,28 @@ __device__ Batch<Element> load_batch(const Slice<Element>& slice, int32_t tile) 
   return batch;
 }
 
+// x[i / columns][i % columns] by selections: registers have no index.
+template <int kRows, int kColumns>
+__device__ float pick(const float (&x)[kRows][kColumns], int32_t i) {
+  float level[kRows * kColumns / 2];
+#pragma unroll
+  for (int32_t j = 0; j < kRows * kColumns / 2; ++j) {
+    level[j] = i & 1 ? x[(2 * j + 1) / kColumns][(2 * j + 1) % kColumns]
+                     : x[2 * j / kColumns][2 * j % kColumns];
+  }
+#pragma unroll
+  for (int32_t n = kRows * kColumns / 4, bit = 2; n > 0; n /= 2, bit *= 2) {
+#pragma unroll
+    for (int32_t j = 0; j < n; ++j) level[j] = i & bit ? level[2 * j + 1] : level[2 * j];
+  }
+  return level[0];
+}
+
 // `batch` is the first: it is loaded while the gate is made. A warp finds its places in the list
 // once in 512 scores.
 template <int kThreads, class Element>
 __device__ void filter(const Slice<Element>& slice, Element element, Batch<Element> batch,
-                       Gate gate, Entry* list, ListHead& head) {
+                       Gate gate, Entry* list, int32_t capacity, ListHead& head) {
   constexpr int32_t kCount = Element::kCount;
   constexpr int32_t kSlabs = Batch<Element>::kSlabs;
   uint32_t equal = 0;
@@ -72,27 +75,30 @@ __device__ void filter(const Slice<Element>& slice, Element element, Batch<Eleme
 #pragma unroll
     for (int32_t i = 0; i < kSlabs; ++i) element.unpack(batch.slabs[i], x[i]);
     batch = load_batch<kThreads>(slice, tile + kSlabs * kThreads);
-    uint32_t own = 0;
+    uint32_t passes = 0;  // a bit for each
 #pragma unroll
-    for (int32_t i = 0; i < kAtOnce; ++i) own += x[i / kCount][i % kCount] > gate.score ? 1u : 0u;
+    for (int32_t i = 0; i < kAtOnce; ++i) {
+      passes |= x[i / kCount][i % kCount] > gate.score ? 1u << i : 0u;
+    }
     if (gate.counts_equal) {
 #pragma unroll
       for (int32_t i = 0; i < kAtOnce; ++i) {
         equal += x[i / kCount][i % kCount] == gate.score ? 1u : 0u;
       }
     }
-    if (!__any_sync(kAllLanes, own > 0)) continue;
-    const uint32_t inclusive = warp_inclusive_sum(own);
+    if (!__any_sync(kAllLanes, passes != 0)) continue;
+    const int32_t own = __popc(passes);
+    const int32_t inclusive = warp_inclusive_sum(own);
     int32_t at = 0;
-    if (lane_id() == 31) at = atomicAdd(&head.size, static_cast<int32_t>(inclusive));
-    at = __shfl_sync(kAllLanes, at, 31) + static_cast<int32_t>(inclusive - own);
-    if (own == 0 || at + static_cast<int32_t>(own) > kListCapacity) continue;
-    uint32_t to = shared_address(list + at);
+    if (lane_id() == 31) at = atomicAdd(&head.size, inclusive);
+    at = __shfl_sync(kAllLanes, at, 31) + inclusive - own;
+    if (at + own > capacity) continue;
     const int32_t place = (tile + static_cast<int32_t>(threadIdx.x)) * kCount;
-#pragma unroll
-    for (int32_t i = 0; i < kAtOnce; ++i) {
-      append_if(x[i / kCount][i % kCount], gate.score,
-                place + i / kCount * kThreads * kCount + i % kCount, to);
+#pragma unroll 1
+    for (; passes != 0; passes &= passes - 1) {
+      const int32_t i = __ffs(passes) - 1;
+      list[at++] = {__float_as_uint(pick(x, i)),
+                    place + i / kCount * kThreads * kCount + i % kCount};
     }
   }
   if (gate.counts_equal) {
@@ -103,7 +109,8 @@ __device__ void filter(const Slice<Element>& slice, Element element, Batch<Eleme
 
 // Turns the list's scores into keys, and makes head.top known, after the next barrier.
 template <int kThreads>
-__device__ void key_entries(Entry* list, int32_t size, ListHead& head) {
+__device__ void key_entries(Entry* list, ListHead& head) {
+  const int32_t size = min(head.size, kListCapacity);
   uint32_t top = 0;
 #pragma unroll 2
   for (int32_t i = threadIdx.x; i < size; i += kThreads) {

@@ -21,10 +21,17 @@ struct Form {
   uint64_t (*workspace)(const TopkCall&, int32_t multiprocessors);
   cudaError_t (*launch)(const TopkCall&, const Run&);
   cudaError_t (*load)();
+  int32_t max_capability = 0;  // 0: all later ones
+
+  bool runs_on(int32_t compute_capability) const {
+    return compute_capability >= min_capability &&
+           (max_capability == 0 || compute_capability <= max_capability);
+  }
 };
 
 extern const Form kWarp;       // dense rows up to 2048, a warp each
 extern const Form kRegisters;  // dense rows up to 32K, a block each
+extern const Form kCluster;    // few long dense rows, a cluster each
 extern const Form kSplit;      // few long dense rows, several blocks each
 extern const Form kGated;      // dense rows, a block each
 extern const Form kBlock;      // any call

@@ -17,15 +17,16 @@ __global__ void __launch_bounds__(kThreads, kBlocks) gated(const __grid_constant
   extern __shared__ __align__(16) char memory[];
   let_next_start();
   wait_for_previous();
-  const GatedMemory m = lay_out(memory, c.length);
+  GatedShared& shared = *reinterpret_cast<GatedShared*>(memory);
   for (int64_t i = blockIdx.x; i < c.row_count; i += gridDim.x) {
     const DenseRow row = dense_row(c, i);
     if (row.n <= kShortRow) {
       short_row<kThreads, Element>(c, i, row, memory);
     } else {
-      const Slice<Element> slice(row.first, row.n, 0, 1);
-      const Gate gate = fill_list<kThreads>(c, row, slice, m.shared);
-      select_listed<kThreads, Element>(c, i, row, slice.shift, gate, m);
+      const Slice<Element> slice(row.first, row.n);
+      const Gate gate = fill_keys<kThreads>(c, slice, slice, shared);
+      const ListHead head = shared.head;
+      select_listed<kThreads, Element>(c, i, row, slice.shift, gate, head, shared);
     }
     __syncthreads();
   }

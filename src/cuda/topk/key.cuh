@@ -23,9 +23,10 @@ __device__ inline uint32_t selectable_key(float x, uint32_t lowest) {
   return key < lowest || key > kPosInfKey ? kNoKey : key;
 }
 
-// NaN as -inf, in four instructions: for calls that select neither.
+// NaN as -inf, for calls that select neither, and -0 as +0.
+__device__ inline float as_number(float x) { return fmaxf(x, -__builtin_inff()) + 0.0f; }
 __device__ inline uint32_t key_of_number(float x) {
-  const uint32_t bits = __float_as_uint(fmaxf(x, -__builtin_inff()) + 0.0f);  // -0 + 0 = +0
+  const uint32_t bits = __float_as_uint(as_number(x));
   return bits ^ (static_cast<uint32_t>(static_cast<int32_t>(bits) >> 31) | 0x80000000u);
 }
 

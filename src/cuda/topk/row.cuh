@@ -4,6 +4,7 @@
 
 #include "core/params.h"
 #include "cuda/element.cuh"
+#include "cuda/topk/dense.h"
 #include "cuda/topk/key.cuh"
 
 namespace dsa::cuda::topk {
@@ -35,6 +36,15 @@ struct RowScores {
   }
 };
 
+__device__ inline int32_t slot_of(const SlotTable& table, int32_t s) {
+  const int32_t page = s >> table.page_shift;
+  if (page >= table.count) return -1;
+  const int32_t entry =
+      __ldg(reinterpret_cast<const int32_t*>(table.pages + page * table.page_stride));
+  const int64_t slot = int64_t{entry} * table.slot_stride + (s & ((1 << table.page_shift) - 1));
+  return entry < 0 || slot > INT32_MAX ? -1 : static_cast<int32_t>(slot);
+}
+
 // Where a row's selection goes.
 class RowOutput {
  public:
@@ -46,7 +56,10 @@ class RowOutput {
     if (select_.slots.given()) {
       slots_ = select_.slots.row_as<int32_t>(row.t);
       const int32_t page = select_.slot_page_size;
-      page_shift_ = (page & (page - 1)) == 0 ? 31 - __clz(page) : -1;
+      has_table_ = (page & (page - 1)) == 0;
+      table_ = {select_.slot_table + row.span.request * select_.slot_table_request_stride,
+                select_.slot_table_page_stride, select_.slot_table_pages, 31 - __clz(page),
+                select_.slot_page_stride};
     }
     if (select_.values.given()) values_ = select_.values.row(row.t);
   }
@@ -85,16 +98,8 @@ class RowOutput {
   __device__ int32_t index(int32_t j) const {
     return static_cast<int32_t>(static_cast<uint32_t>(first_index_) + static_cast<uint32_t>(j));
   }
-  // SelectParams::to_slot without its two divisions, which a page of a power of two does not need.
   __device__ int32_t slot(int32_t s) const {
-    if (page_shift_ < 0) return select_.to_slot(row_.span.request, s);
-    const int32_t page = s >> page_shift_;
-    if (page >= select_.slot_table_pages) return -1;
-    const int64_t entry = *reinterpret_cast<const int32_t*>(
-        select_.slot_table + row_.span.request * select_.slot_table_request_stride +
-        page * select_.slot_table_page_stride);
-    const int64_t slot = entry * select_.slot_page_stride + (s & ((1 << page_shift_) - 1));
-    return entry < 0 || slot > INT32_MAX ? -1 : static_cast<int32_t>(slot);
+    return has_table_ ? slot_of(table_, s) : select_.to_slot(row_.span.request, s);
   }
   __device__ void write_cut(float score, int32_t index) const {
     if (select_.cut_score.given()) *select_.cut_score.row_as<float>(row_.t) = score;
@@ -122,7 +127,8 @@ class RowOutput {
   const int32_t first_index_;
   int32_t* indices_ = nullptr;
   int32_t* slots_ = nullptr;
-  int32_t page_shift_ = -1;
+  bool has_table_ = false;
+  SlotTable table_ = {};
   char* values_ = nullptr;
 };
 

@@ -3,7 +3,8 @@
 #pragma once
 
 #include "cuda/topk/crossing.cuh"
-#include "cuda/topk/key.cuh"
+#include "cuda/topk/half_bin.cuh"
+#include "cuda/topk/slab.cuh"
 
 namespace dsa::cuda::topk {
 
@@ -19,55 +20,85 @@ __device__ inline uint32_t hash(uint32_t x) {
   return x ^ (x >> 16);
 }
 
-// One element at a hashed place of each of kThreads * own equal parts, own <= kOwn and a power of
-// two: rising and falling rows then sample at their true quantiles, and no period is met. All
-// blocks that ask for the same row get the same gate. It lies 4 sigma below the k-th largest: too
-// few pass once in 30,000 rows. Not many more than `most` pass.
+// Slabs of a thread, `own` of kOwn: those at a hashed place of each of kThreads * own equal parts
+// of the row, a power of two. Rising and falling rows then sample at their true quantiles, and no
+// period is met. Single scores would read eight times the bytes, much of what a row takes.
+template <int kOwn>
+struct Sample {
+  uint4 slabs[kOwn];
+  int32_t own;
+};
+
 template <int kThreads, int kOwn, class Element>
-__device__ Gate sample_gate(const char* first, int32_t n, Element element, int32_t k, int32_t own,
-                            int32_t most, uint32_t lowest, BlockShared& shared) {
-  const int32_t size = kThreads * own;
-  const int32_t shift_of_size = 31 - __clz(size);
-  uint32_t keys[kOwn];
+__device__ Sample<kOwn> load_sample(const Slice<Element>& row, int32_t own) {
+  const int32_t shift_of_parts = 31 - __clz(kThreads * own);
+  Sample<kOwn> sample;
+  sample.own = own;
 #pragma unroll
   for (int32_t i = 0; i < kOwn; ++i) {
     if (i >= own) break;
     const uint32_t part = threadIdx.x + i * kThreads;
-    // Element part + a random share of 1, in units of n / size.
-    const uint64_t scaled = (uint64_t{part} << 32 | hash(part)) >> shift_of_size;
-    const int32_t j = static_cast<int32_t>(scaled * static_cast<uint32_t>(n) >> 32);
-    keys[i] = selectable_key(element.at(first, j), lowest);
+    // Slab part + a random share of 1, in units of the row's slabs / parts.
+    const uint64_t scaled = (uint64_t{part} << 32 | hash(part)) >> shift_of_parts;
+    sample.slabs[i] = row.load(static_cast<int32_t>(scaled * static_cast<uint32_t>(row.end) >> 32));
   }
-  const float share = static_cast<float>(size) / static_cast<float>(n);
+  return sample;
+}
+
+// The bins are clear, which a barrier has made known or makes known with the sample. All blocks
+// that ask for the same row get the same gate. It lies 4 sigma below the k-th largest of n scores,
+// by a sample half as large because neighbours are alike: too few pass once in 30,000 rows. Not
+// many more than `most` pass.
+template <int kThreads, int kOwn, class Element>
+__device__ Gate sample_gate(const Sample<kOwn>& sample, int32_t n, Element element, int32_t k,
+                            int32_t most, uint32_t lowest, BlockShared& shared) {
+  constexpr int32_t kCount = Element::kCount;
+  const float share = static_cast<float>(kThreads * sample.own * kCount) / static_cast<float>(n);
   const float expected = static_cast<float>(k) * share;
-  const int32_t rank = static_cast<int32_t>(expected + 4 * sqrtf(fmaxf(expected, 1.0f))) + 1;
+  const int32_t rank = static_cast<int32_t>(expected + 4 * sqrtf(2 * fmaxf(expected, 1.0f))) + 1;
   const int32_t enough = max(rank, min(rank + rank / 2 + 8, static_cast<int32_t>(most * share)));
-  uint32_t low = 0;
-  int32_t top = 32, above = 0;
+  KeyRange range;
+  int32_t above = 0;
 #pragma unroll 1
-  for (int32_t digit = 0; digit < 3; ++digit) {
-    const int32_t shift = digit == 0 ? 21 : digit == 1 ? 10 : 0;
-    clear_bins<kThreads>(shared.bins);
-    __syncthreads();
+  for (int32_t digit = 0;; ++digit) {
+    if (digit > 0) {
+      clear_bins<kThreads>(shared.bins);
+      __syncthreads();
+    }
 #pragma unroll
     for (int32_t i = 0; i < kOwn; ++i) {
-      if (i >= own) break;
-      const bool inside = digit == 0 ? keys[i] != kNoKey : (keys[i] - low) >> top == 0;
-      if (inside) atomicAdd(&shared.bins[(keys[i] - low) >> shift], 1u);
+      if (i >= sample.own) break;
+      float x[kCount];
+      element.unpack(sample.slabs[i], x);
+      if (digit == 0) {
+#pragma unroll
+        for (int32_t e = 0; e < kCount; e += 2) {
+          const uint32_t halves = ordered_halves(as_number(x[e]), as_number(x[e + 1]));
+          atomicAdd(&shared.bins[bin_of_first(halves)], 1u);
+          atomicAdd(&shared.bins[bin_of_second(halves)], 1u);
+        }
+      } else {
+#pragma unroll
+        for (int32_t e = 0; e < kCount; ++e) {
+          const uint32_t key = key_of_number(x[e]);
+          if (range.has(key)) atomicAdd(&shared.bins[range.bin(key)], 1u);
+        }
+      }
     }
     __syncthreads();
+    OwnBins<kThreads> bins(shared.bins);
+    if (digit == 0) bins.drop_below(first_bin(lowest));
     uint32_t total;
-    const Crossing crossing = find_crossing<kThreads>(shared.bins, rank - above, total, shared);
+    const Crossing crossing = find_crossing(bins, rank - above, total, shared);
     if (static_cast<int32_t>(total) < rank - above) return {-__builtin_inff(), true};
-    low += static_cast<uint32_t>(crossing.bin) << shift;
     above += crossing.above;
-    top = shift;
+    range = digit == 0 ? range_of_bin(crossing.bin) : range.of_bin(crossing.bin);
+    if (range.size == 0) return {score_of(range.low), true};
     // The bin's lower end will do when not many more than wanted lie above it.
     if (above + crossing.here <= enough) break;
   }
-  if (top == 0) return {score_of(low), true};
   // The score before the bin's first: there is none between the zeros.
-  low = max(low, kNegInfKey + 1);
+  const uint32_t low = max(range.low, kNegInfKey + 1);
   return {score_of(low == 0x80000000u ? low - 2 : low - 1), false};
 }
 

@@ -67,16 +67,19 @@ struct Slice {
   int32_t row_end;  // place after the row
   int32_t begin, end;
 
-  // Part `rank` of `ranks` of a row of n.
-  __device__ Slice(const char* first, int32_t n, int32_t rank, int32_t ranks) {
+  // All of a row of n.
+  __device__ Slice(const char* first, int32_t n) {
     const uint64_t address = reinterpret_cast<uint64_t>(first);
     slabs = reinterpret_cast<const uint4*>(address & ~uint64_t{15});
     shift = static_cast<int32_t>(address & 15) * kCount / 16;
     row_end = shift + n;
-    const int32_t all = (row_end + kCount - 1) / kCount;
-    const int32_t each = ranks == 1 ? all : (all + ranks - 1) / ranks;
-    begin = min(rank * each, all);
-    end = min(begin + each, all);
+    begin = 0;
+    end = (row_end + kCount - 1) / kCount;
+  }
+  // Of a row's slabs those of part `part`, of `each` slabs.
+  __device__ Slice(const Slice& row, int32_t part, int32_t each) : Slice(row) {
+    begin = min(part * each, row.end);
+    end = min(begin + each, row.end);
   }
 
   __device__ int32_t first_place() const { return begin * kCount; }

@@ -1,7 +1,6 @@
 // cuda.topk.split: few long dense rows, each by several blocks. One kernel lists what passes the
-// gate in each part, which all blocks of a row find alike; the next selects among the lists. At 16
-// rows of 64K to 160K the two take 17 to 22 us (H200, k 2048); clusters of eight blocks, which
-// exchange lists or histograms, took 25 to 33.
+// gate in each part, which all blocks of a row find alike; the next selects among the lists. Where
+// there are clusters, kCluster does the same in one kernel and nearly twice as fast.
 #include "cuda/ptx.cuh"
 #include "cuda/topk/gated_row.cuh"
 #include "cuda/topk/split.h"
@@ -13,7 +12,7 @@ constexpr int32_t kThreads = 512;
 constexpr int32_t kBlocks = 2;  // of a multiprocessor
 
 struct PartHead {
-  int32_t size, equal;
+  ListHead list;
   Gate gate;
 };
 static_assert(sizeof(PartHead) + sizeof(Entry) * kListCapacity <= kPartBytes);
@@ -34,11 +33,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   const int32_t part = static_cast<int32_t>(blockIdx.x) % parts;
   const DenseRow row = dense_row(c, i);
   if (row.n <= kShortRow) return;
-  const Slice<Element> slice(row.first, row.n, part, parts);
-  const Gate gate = fill_list<kThreads>(c, row, slice, shared);
+  const Slice<Element> whole(row.first, row.n);
+  const Slice<Element> slice(whole, part, (whole.end + parts - 1) / parts);
+  const Gate gate = fill_keys<kThreads>(c, whole, slice, shared);
   char* const to = part_of(workspace, i, parts, part);
   if (threadIdx.x == 0) {
-    *reinterpret_cast<PartHead*>(to) = {shared.head.size, shared.head.equal, gate};
+    *reinterpret_cast<PartHead*>(to) = {shared.head, gate};
   }
   const int32_t size = min(shared.head.size, kListCapacity);
   for (int32_t j = threadIdx.x; j < size; j += kThreads) entries_of(to)[j] = shared.list[j];
@@ -48,7 +48,7 @@ template <class Element>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     select_parts(const __grid_constant__ DenseCall c, char* workspace, int32_t parts) {
   extern __shared__ __align__(16) char memory[];
-  const GatedMemory m = lay_out(memory, c.length);
+  GatedShared& shared = *reinterpret_cast<GatedShared*>(memory);
   let_next_start();
   wait_for_previous();
   const int64_t i = blockIdx.x;
@@ -62,23 +62,23 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   if (lane_id() < parts) {
     head = *reinterpret_cast<const PartHead*>(part_of(workspace, i, parts, lane_id()));
   }
-  const int32_t end = warp_inclusive_sum(head.size);
+  const int32_t end = warp_inclusive_sum(head.list.size);
   const int32_t size = __shfl_sync(kAllLanes, end, 31);
-  const int32_t equal = __reduce_add_sync(kAllLanes, head.equal);
+  const ListHead all = {size, __reduce_add_sync(kAllLanes, head.list.equal),
+                        __reduce_max_sync(kAllLanes, head.list.top)};
   const Gate gate = {__shfl_sync(kAllLanes, head.gate.score, 0), true};
-  if (threadIdx.x == 0) m.shared.head = {size, equal, 0};
   if (size <= kListCapacity) {
     for (int32_t part = warp_id(); part < parts; part += kThreads / 32) {
-      const int32_t from = __shfl_sync(kAllLanes, end - head.size, part);
-      const int32_t n = __shfl_sync(kAllLanes, head.size, part);
+      const int32_t from = __shfl_sync(kAllLanes, end - head.list.size, part);
+      const int32_t n = __shfl_sync(kAllLanes, head.list.size, part);
       const Entry* const entries = entries_of(part_of(workspace, i, parts, part));
 #pragma unroll 4
-      for (int32_t j = lane_id(); j < n; j += 32) m.shared.list[from + j] = entries[j];
+      for (int32_t j = lane_id(); j < n; j += 32) shared.list[from + j] = entries[j];
     }
   }
   __syncthreads();
-  const Slice<Element> slice(row.first, row.n, 0, 1);
-  select_listed<kThreads, Element>(c, i, row, slice.shift, gate, m);
+  const Slice<Element> slice(row.first, row.n);
+  select_listed<kThreads, Element>(c, i, row, slice.shift, gate, all, shared);
 }
 
 const char* refuse(const TopkCall& c) {

@@ -10,7 +10,7 @@ namespace {
 using namespace topk;
 
 // In order of preference, as in the registry.
-const Form* const kForms[] = {&kRegisters, &kWarp, &kSplit, &kGated, &kBlock};
+const Form* const kForms[] = {&kCluster, &kRegisters, &kWarp, &kSplit, &kGated, &kBlock};
 
 // A form as a kernel of dsa_topk.
 template <const Form& form>
@@ -31,9 +31,10 @@ cudaError_t load() {
 }
 
 template <const Form& form>
-constexpr Kernel kernel_of(const char* name, const char* family, int32_t capability) {
+constexpr Kernel kernel_of(const char* name, const char* family, int32_t min_capability,
+                           int32_t max_capability = 0) {
   return make_kernel<TopkParams, refuse<form>, workspace<form>, launch<form>, load<form>>(
-      name, family, capability);
+      name, family, min_capability, max_capability);
 }
 
 }  // namespace
@@ -41,6 +42,7 @@ constexpr Kernel kernel_of(const char* name, const char* family, int32_t capabil
 constinit const Kernel kTopkWarp = kernel_of<kWarp>("cuda.topk.warp.sm80", "sm80", 80);
 constinit const Kernel kTopkRegisters =
     kernel_of<kRegisters>("cuda.topk.registers.sm80", "sm80", 80);
+constinit const Kernel kTopkCluster = kernel_of<kCluster>("cuda.topk.cluster.sm90", "sm90", 90, 90);
 constinit const Kernel kTopkSplit = kernel_of<kSplit>("cuda.topk.split.sm80", "sm80", 80);
 constinit const Kernel kTopkGated = kernel_of<kGated>("cuda.topk.gated.sm80", "sm80", 80);
 constinit const Kernel kTopkBlock = kernel_of<kBlock>("cuda.topk.block.sm80", "sm80", 80);
@@ -49,7 +51,7 @@ cudaError_t enqueue_topk(const TopkParams& params, int64_t first_row, int64_t ro
                          const Run& run) {
   const TopkCall call = {params, first_row, row_count};
   for (const Form* form : kForms) {
-    if (run.device->compute_capability >= form->min_capability && !form->refuse(call)) {
+    if (form->runs_on(run.device->compute_capability) && !form->refuse(call)) {
       return form->launch(call, run);
     }
   }
@@ -73,7 +75,7 @@ cudaError_t load_topk() {
     error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
   }
   for (const Form* form : kForms) {
-    if (error == cudaSuccess && major * 10 + minor >= form->min_capability) error = form->load();
+    if (error == cudaSuccess && form->runs_on(major * 10 + minor)) error = form->load();
   }
   return error;
 }

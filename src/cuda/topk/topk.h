@@ -10,7 +10,7 @@
 namespace dsa::cuda {
 
 // In order of preference.
-extern const Kernel kTopkRegisters, kTopkWarp, kTopkSplit, kTopkGated, kTopkBlock;
+extern const Kernel kTopkCluster, kTopkRegisters, kTopkWarp, kTopkSplit, kTopkGated, kTopkBlock;
 
 // Enqueues the selection of rows [first_row, first_row + row_count) on run.stream, by the form that
 // suits their number best. Rows are named by their number in the whole call everywhere.

@@ -243,7 +243,7 @@ __device__ void warp_row(const DenseCall& c, int64_t row_number, WarpShared& sha
   }
   const auto [threshold, cut] = select(c, keys, row.n, shared, staged);
   __syncwarp();
-  write_staged(c, row_number, staged, 0, threshold.count, lane_id(), 32);
+  write_staged(c, row_number, 0, staged, 0, threshold.count, lane_id(), 32);
   end_row(c, row_number, threshold.count, lane_id(), 32);
   if (c.wants_cut && cut >= 0) write_cut(c.full, row_number, cut);
   __syncwarp();

@@ -1,0 +1,115 @@
+// cuda.topk.cluster: few long dense rows, a cluster of blocks each.
+#include <algorithm>
+
+#include "cuda/ptx.cuh"
+#include "cuda/topk/cluster_count.cuh"
+#include "cuda/topk/cluster_list.cuh"
+
+namespace dsa::cuda::topk {
+namespace {
+
+constexpr int64_t kShortest = 16384;  // up to here one block is quicker: 5.4 us against 6.4
+constexpr int64_t kMostRows = 66;     // two blocks each fill the machine
+constexpr int64_t kLongestSlice = 1 << 17;
+
+// Least scores of a slice that are worth a block more.
+constexpr int64_t kSmallestSlice = 8192;
+
+// So many that the clusters of all rows run at the same time: of clusters of 8 an H200 has 15, of 4
+// it has 30.
+int64_t most_ranks(int64_t rows) { return rows <= 15 ? kMostRanks : rows <= 30 ? 4 : 2; }
+
+int64_t ranks_of(const TopkCall& c) {
+  const int64_t most = most_ranks(c.row_count);
+  int64_t ranks = 2;
+  while (ranks < most && ranks * kSmallestSlice < c.p.rows.max_length()) ranks *= 2;
+  return ranks;
+}
+
+int64_t slice_of(const TopkCall& c, int64_t ranks) { return most_places(c) / ranks + 8; }
+
+template <class Element, int kThreads, int kSlabs>
+__global__ void __launch_bounds__(kThreads, 1024 / kThreads)
+    cluster(const __grid_constant__ DenseCall c) {
+#if __CUDA_ARCH__ >= 900
+  extern __shared__ __align__(16) char memory[];
+  let_next_start();
+  cluster_arrive();
+  const Cluster cluster;
+  const ClusterMemory m(memory, cluster.ranks, (c.length >> cluster.log_ranks) + 8);
+  clear_cluster_list<kThreads>(m);
+  const int64_t i = blockIdx.x >> cluster.log_ranks;
+  const bool known = has_known_rows(c);
+  if (!known) wait_for_previous();
+  const DenseRow row = dense_row(c, i);
+  const Slice<Element> whole(row.first, row.n);
+  const Slice<Element> slice(whole, cluster.rank,
+                             (whole.end + cluster.ranks - 1) >> cluster.log_ranks);
+  if (known) wait_for_previous();
+  if (row.n <= kShortRow) {
+    if (cluster.rank == 0) short_row<kThreads, Element>(c, i, row, memory);
+    cluster_wait();
+    return;
+  }
+  if (list_row<kThreads>(c, i, whole, slice, cluster, m)) return;
+  // All ranks have come here, and none is given anything before all have begun with the rest.
+  __syncthreads();
+  if (whole.end <= cluster.ranks * kSlabs * kThreads) {
+    count_row<Element, kThreads, kSlabs>(c, i, row, cluster.rank, cluster.ranks,
+                                         *reinterpret_cast<CountShared*>(memory));
+  } else if (cluster.rank == 0) {
+    stream_row_of<kThreads>(c.full.p, c.full.first_row + i,
+                            *reinterpret_cast<BlockShared*>(memory));
+  }
+#endif
+}
+
+const char* refuse(const TopkCall& c) {
+  if (c.row_count > kMostRows) return "rows enough for a block each";
+  if (c.p.rows.max_length() <= kShortest) return "rows that one block selects as fast";
+  if (slice_of(c, most_ranks(c.row_count)) > kLongestSlice) return "rows above a cluster's memory";
+  return refuse_but_dense(c, kLargestGatedK);
+}
+
+static_assert(sizeof(CountShared) + kLargestGatedK * sizeof(uint16_t) <= cluster_list_bytes(2, 0));
+
+template <class Element, int kThreads, int kSlabs>
+cudaError_t launch_as(const TopkCall& c, int64_t ranks, const Run& run) {
+  const LaunchShape shape = {.grid = static_cast<uint32_t>(c.row_count * ranks),
+                             .block = kThreads,
+                             .shared_bytes = static_cast<int32_t>(cluster_list_bytes(
+                                 static_cast<int32_t>(ranks), slice_of(c, ranks))),
+                             .cluster = static_cast<int32_t>(ranks),
+                             .overlap_previous = true};
+  return launch_function(cluster<Element, kThreads, kSlabs>, shape, stream_of(run), make_dense(c));
+}
+
+template <class Element>
+cudaError_t launch_of(const TopkCall& c, const Run& run) {
+  constexpr int32_t kOf16 = 16 / Element::kCount;
+  const int64_t ranks = ranks_of(c);
+  if (slice_of(c, ranks) <= 8192 + 8) return launch_as<Element, 512, kOf16>(c, ranks, run);
+  return launch_as<Element, 1024, 2 * kOf16>(c, ranks, run);
+}
+
+cudaError_t launch(const TopkCall& c, const Run& run) {
+  return c.p.scores.dtype == DSA_F32 ? launch_of<Float32>(c, run) : launch_of<Float16>(c, run);
+}
+
+template <class Element>
+cudaError_t load_of() {
+  constexpr int32_t kOf16 = 16 / Element::kCount;
+  return load_functions(static_cast<int32_t>(cluster_list_bytes(kMostRanks, kLongestSlice)),
+                        cluster<Element, 512, kOf16>, cluster<Element, 1024, 2 * kOf16>);
+}
+
+cudaError_t load() {
+  const cudaError_t error = load_of<Float32>();
+  return error == cudaSuccess ? load_of<Float16>() : error;
+}
+
+}  // namespace
+
+constinit const Form kCluster = {90, refuse, no_workspace, launch, load, 90};
+
+}  // namespace dsa::cuda::topk

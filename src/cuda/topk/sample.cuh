@@ -22,7 +22,7 @@ __device__ inline uint32_t hash(uint32_t x) {
 
 // Slabs of a thread, `own` of kOwn: those at a hashed place of each of kThreads * own equal parts
 // of the row, a power of two. Rising and falling rows then sample at their true quantiles, and no
-// period is met. Single scores would read eight times the bytes, much of what a row takes.
+// period is met. Single scores would read four times the bytes, much of what a row takes.
 template <int kOwn>
 struct Sample {
   uint4 slabs[kOwn];

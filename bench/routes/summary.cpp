@@ -99,7 +99,9 @@ void Summary::print_overlap() const {
     for (const auto& records : points_) {
       for (const Record& r : records) {
         const double scores = r.contains("scores") ? r["scores"].get<double>() : 0;
-        if (!r.contains("to_longest") || scores < c.least || scores >= c.most) continue;
+        if (!r.contains("to_longest") || r["kernel"] != "forward.hybrid" || scores < c.least ||
+            scores >= c.most)
+          continue;
         ratios.push_back(r["to_longest"]);
         if (!worst || ratios.back() > (*worst)["to_longest"].get<double>()) worst = &r;
       }
@@ -131,16 +133,18 @@ void Summary::print_shipped() const {
 // The points that others published.
 void Summary::print_peers() const {
   for (const auto& records : points_) {
-    std::string line;
     for (const Record& r : records) {
+      std::string ratios;
       for (const auto& [key, value] : r.items()) {
         if (key.rfind("to_", 0) != 0 || key == "to_best" || key == "to_longest") continue;
-        if (line.empty()) line = shape_of(r) + ":";
-        line += fmt::format(" {} {:.1f} us {:.2f}x {}", r["kernel"].get<std::string>(),
-                            r["median_us"].get<double>(), value.get<double>(), key.substr(3));
+        ratios += fmt::format("  {:.2f}x {}", value.get<double>(), key.substr(3));
       }
+      if (ratios.empty()) continue;
+      fmt::print("{}: {} {:.1f} us", shape_of(r), r["kernel"].get<std::string>(),
+                 r["median_us"].get<double>());
+      if (r.contains("graph_us")) fmt::print(", {:.1f} in a graph", r["graph_us"].get<double>());
+      fmt::print("{}\n", ratios);
     }
-    if (!line.empty()) fmt::print("{}\n", line);
   }
 }
 

@@ -68,12 +68,12 @@ bool run_sweep(const ContextSpec& spec, const SweepOptions& sweep, const Setting
   for (const std::string& path : output.peers) peers.read(path);
   Report report;
   report.set_peers(peers.names());
-  report.set_extra_columns({"tensors",       "scores",          "picked",       "predicted_us",
-                            "to_best",       "over_best_us",    "chunks",       "overlap",
-                            "shipped_bytes", "shipped_share",   "score_us",     "copy_us",
-                            "select_us",     "cut_us",          "attend_us",    "alone_score_us",
-                            "alone_copy_us", "alone_select_us", "alone_cut_us", "alone_attend_us",
-                            "to_longest"});
+  report.set_extra_columns({"tensors",         "scores",        "picked",          "graph_us",
+                            "predicted_us",    "to_best",       "over_best_us",    "chunks",
+                            "overlap",         "shipped_bytes", "shipped_share",   "score_us",
+                            "copy_us",         "select_us",     "cut_us",          "attend_us",
+                            "alone_score_us",  "alone_copy_us", "alone_select_us", "alone_cut_us",
+                            "alone_attend_us", "to_longest"});
   Summary summary;
   std::string timeline;
   const std::vector<Point> points = points_of(sweep);

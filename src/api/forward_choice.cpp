@@ -85,6 +85,7 @@ class Chooser {
         if (other_->refusal().empty()) {
           shape_.input_bytes = static_cast<double>(other_->staged().input_bytes());
           shape_.output_bytes = static_cast<double>(other_->staged().output_bytes());
+          shape_.copies = other_->staged().tensors();
         }
       }
       reason = other_->refusal();

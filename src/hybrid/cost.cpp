@@ -43,17 +43,22 @@ double threads_factor(const Tune& tune, const ForwardLoad& load) {
   return std::max(1.0, tune.threads / std::max(load.lanes, 1));
 }
 
+double attend_seconds(const SideRates& side, const ForwardShape& s) {
+  return s.attend_flop / (s.shared_kv ? side.attend_shared : side.attend_apart)[s.attend_class];
+}
+
 double alone(const SideRates& side, const ForwardShape& s) {
   return side.index[s.index_class].seconds(s.index_flop, s.visible) +
          s.visible / side.select_score + s.rows / side.select_row + s.selected / side.select_kept +
-         side.attend[s.attend_class].seconds(s.attend_flop, s.head_keys);
+         attend_seconds(side, s);
 }
 
 // All inputs over the link before the call and the outputs back behind it.
 double moved(const Tune& tune, const ForwardShape& s, bool to_device) {
-  const double in = to_device ? tune.hybrid.up : tune.hybrid.down;
-  const double out = to_device ? tune.hybrid.down : tune.hybrid.up;
-  return 2 * tune.hybrid.latency + s.input_bytes / in + s.output_bytes / out;
+  const HybridRates& h = tune.hybrid;
+  const double in = to_device ? h.pageable_up : h.pageable_down;
+  const double out = to_device ? h.pageable_down : h.pageable_up;
+  return h.latency + h.copy * s.copies + s.input_bytes / in + s.output_bytes / out;
 }
 
 }  // namespace
@@ -75,8 +80,8 @@ ForwardShape shape_of(const IndexerTopkParams& select, const SparseAttnParams& a
   double key_width = 0;
   for (int32_t i = 0; i < first.pieces; ++i) key_width += first.piece[i].values.width;
   s.index_flop = 2 * s.visible * index.heads * index.dim;
-  s.head_keys = s.attended * attend.heads;
-  s.attend_flop = 2 * s.head_keys * (key_width + attend.value_dim);
+  s.attend_flop = 2 * s.attended * attend.heads * (key_width + attend.value_dim);
+  s.shared_kv = first.kv_heads == 1;
   s.index_class = class_of(index.q.dtype, index.keys.values.dtype);
   s.attend_class = class_of(attend.q[0].dtype, first.piece[0].values.dtype);
   s.on_device = on_device;
@@ -95,9 +100,7 @@ HybridStages hybrid_stages(const Tune& tune, const ForwardShape& s, bool prefilt
                  busy;
   stages.copy = 4 * shipped / h.down;
   stages.select = (shipped / h.cut_score + s.rows / h.cut_row) * threads;
-  stages.attend = (shipped / h.take_score +
-                   tune.gpu.attend[s.attend_class].seconds(s.attend_flop, s.head_keys)) *
-                  busy;
+  stages.attend = (shipped / h.take_score + attend_seconds(tune.gpu, s)) * busy;
   return stages;
 }
 

@@ -15,9 +15,10 @@ struct ForwardShape {
   double selected = 0;  // keys that top-k selects
   double attended = 0;  // keys that attention reads: blocks and the second scope included
   double index_flop = 0, attend_flop = 0;  // multiply-adds count 2
-  double head_keys = 0;                    // attended keys times heads
+  bool shared_kv = false;                  // one KV row serves all heads
   DtypeClass index_class = kClassF32, attend_class = kClassF32;
   double input_bytes = 0, output_bytes = 0;  // what moves when the tensors lie on the other side
+  double copies = 0;                         // in so many pieces
   bool on_device = false;                    // where the tensors lie
   double chunks = 1;                         // of the hybrid routes
 };

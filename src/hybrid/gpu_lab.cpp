@@ -6,8 +6,8 @@
 namespace dsa {
 namespace {
 
-constexpr uint64_t kLinkBytes = uint64_t{32} << 20;
-constexpr uint64_t kSmallBytes = 8;
+constexpr uint64_t kLinkBytes = uint64_t{64} << 20;
+constexpr uint64_t kSmallBytes = 256;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -55,9 +55,7 @@ void GpuLab::clear() {
 
 void* GpuLab::keep(const void* from, uint64_t bytes) {
   char* memory = lend(bytes);
-  const auto width = static_cast<int64_t>(bytes);
-  cuda_.ask(&BackendServices::copy_rows, static_cast<void*>(memory), width, from, width, width,
-            int64_t{1}, stream_);
+  copy(memory, from, bytes);
   wait();  // `from` may go
   return memory;
 }
@@ -70,12 +68,17 @@ dsa_tensor GpuLab::placed(dsa_tensor tensor) const {
 
 void GpuLab::wait() { cuda_.ask(&BackendServices::wait_stream, stream_); }
 
+void GpuLab::copy(void* to, const void* from, uint64_t bytes) {
+  const auto width = static_cast<int64_t>(bytes);
+  cuda_.ask(&BackendServices::copy_rows, to, width, from, width, width, int64_t{1}, stream_);
+}
+
 // The shortest of a few.
 double GpuLab::copy_seconds(void* to, const void* from, uint64_t bytes) {
   double shortest = 0;
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 6; ++i) {
     const double begin = now();
-    cuda_.ask(&BackendServices::copy, to, from, bytes, stream_);
+    copy(to, from, bytes);
     wait();
     const double seconds = now() - begin;
     if (i == 0 || seconds < shortest) shortest = seconds;
@@ -83,18 +86,24 @@ double GpuLab::copy_seconds(void* to, const void* from, uint64_t bytes) {
   return shortest;
 }
 
-GpuLab::Link GpuLab::measure_link() {
+void GpuLab::measure_link(HybridRates& rates) {
+  constexpr int kCopies = 32;
   const Pinned pinned(cuda_, kLinkBytes);
+  std::vector<char> pageable(kLinkBytes, 1);
   char* device = lend(kLinkBytes);
-  Link link;
-  link.latency = copy_seconds(pinned.data(), device, kSmallBytes);
-  const auto rate = [&link](double seconds) {
-    return static_cast<double>(kLinkBytes) / std::max(seconds - link.latency, 1e-6);
+  rates.latency = copy_seconds(pinned.data(), device, kSmallBytes);
+  const auto rate = [&rates](double seconds) {
+    return static_cast<double>(kLinkBytes) / std::max(seconds - rates.latency, 1e-6);
   };
-  link.down = rate(copy_seconds(pinned.data(), device, kLinkBytes));
-  link.up = rate(copy_seconds(device, pinned.data(), kLinkBytes));
+  rates.down = rate(copy_seconds(pinned.data(), device, kLinkBytes));
+  rates.up = rate(copy_seconds(device, pinned.data(), kLinkBytes));
+  rates.pageable_down = rate(copy_seconds(pageable.data(), device, kLinkBytes));
+  rates.pageable_up = rate(copy_seconds(device, pageable.data(), kLinkBytes));
+  const double begin = now();
+  for (int i = 0; i < kCopies; ++i) copy(device + i * kSmallBytes, pageable.data(), kSmallBytes);
+  wait();
+  rates.copy = (now() - begin) / kCopies;
   clear();
-  return link;
 }
 
 }  // namespace dsa

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "hybrid/lab.h"
+#include "hybrid/tune.h"
 
 namespace dsa {
 
@@ -11,12 +12,8 @@ class GpuLab final : public Lab {
   ~GpuLab() override;
   void clear() override;
 
-  // Bytes a second over the link, pinned memory on the host's side; and the seconds of a small copy
-  // that somebody waits for.
-  struct Link {
-    double down, up, latency;
-  };
-  Link measure_link();
+  // Copies to and from pinned and ordinary memory.
+  void measure_link(HybridRates& rates);
 
  protected:
   void* keep(const void* from, uint64_t bytes) override;
@@ -26,6 +23,7 @@ class GpuLab final : public Lab {
 
  private:
   char* lend(uint64_t bytes);
+  void copy(void* to, const void* from, uint64_t bytes);
   double copy_seconds(void* to, const void* from, uint64_t bytes);
 
   CudaModule& cuda_;

@@ -125,23 +125,30 @@ WorkRate index_rate(Lab& lab, const Sizes& sizes, int32_t dtype) {
                wide_scores, wide);
 }
 
-WorkRate attend_rate(Lab& lab, const Sizes& sizes, int32_t dtype) {
-  // Packed tokens have the one size: what a key of a head costs is that of bf16.
-  const double small =
-      attend_seconds(lab, dtype == DSA_F8_E4M3FN ? DSA_BF16 : dtype, sizes.attend_rows);
-  const double wide = wide_attend_seconds(lab, dtype, sizes.wide_attend_rows, sizes.wide_attend_k);
-  if (small < 0 || wide < 0) return {};
-  const auto keys = static_cast<double>(sizes.attend_rows * kAttendK * kHeads);
-  const auto wide_keys = static_cast<double>(sizes.wide_attend_rows) * sizes.wide_attend_k *
-                         static_cast<double>(kMlaHeads);
-  return solve(2 * keys * (kDim + kDim), keys, small, 2 * wide_keys * (kMlaDim + kMlaValueDim),
-               wide_keys, wide);
+// A class that no kernel takes keeps its built-in rate: nothing of it runs anyway.
+void measure_index(Lab& lab, const Sizes& sizes, SideRates& rates) {
+  for (int32_t c = 0; c < kDtypeClasses; ++c) {
+    const WorkRate found = index_rate(lab, sizes, dtype_of(c));
+    if (found.flop > 0) rates.index[static_cast<size_t>(c)] = found;
+  }
 }
 
-// A class that no kernel takes keeps its built-in rate: nothing of it runs anyway.
-void replace(std::array<WorkRate, kDtypeClasses>& rates, int32_t dtype_class,
-             const WorkRate& found) {
-  if (found.flop > 0) rates[static_cast<size_t>(dtype_class)] = found;
+void measure_attend(Lab& lab, const Sizes& sizes, SideRates& rates) {
+  const auto keys = static_cast<double>(sizes.attend_rows * kAttendK * kHeads);
+  const auto wide_keys = static_cast<double>(sizes.wide_attend_rows * kMlaHeads) *
+                         static_cast<double>(sizes.wide_attend_k);
+  for (int32_t c = 0; c < kDtypeClasses; ++c) {
+    const double apart = attend_seconds(lab, dtype_of(c), sizes.attend_rows);
+    if (apart > 0) {
+      rates.attend_apart[static_cast<size_t>(c)] = 2 * keys * (kDim + kDim) / apart;
+    }
+    const double shared =
+        wide_attend_seconds(lab, dtype_of(c), sizes.wide_attend_rows, sizes.wide_attend_k);
+    if (shared > 0) {
+      rates.attend_shared[static_cast<size_t>(c)] =
+          2 * wide_keys * (kMlaDim + kMlaValueDim) / shared;
+    }
+  }
 }
 
 // From long rows of which few are kept, short rows, where the row itself counts, and long rows of
@@ -286,17 +293,9 @@ constexpr SideTexts kGpuTexts = {"indexer on the GPU", "top-k on the GPU", "atte
 
 void add_side(Steps& steps, Lab& lab, const Sizes& sizes, int32_t route, const SideTexts& texts,
               SideRates& rates) {
-  steps.add(texts.index, [&lab, &sizes, &rates] {
-    for (int32_t c = 0; c < kDtypeClasses; ++c) {
-      replace(rates.index, c, index_rate(lab, sizes, dtype_of(c)));
-    }
-  });
+  steps.add(texts.index, [&lab, &sizes, &rates] { measure_index(lab, sizes, rates); });
   steps.add(texts.select, [&lab, &sizes, &rates] { measure_select(lab, sizes, rates); });
-  steps.add(texts.attend, [&lab, &sizes, &rates] {
-    for (int32_t c = 0; c < kDtypeClasses; ++c) {
-      replace(rates.attend, c, attend_rate(lab, sizes, dtype_of(c)));
-    }
-  });
+  steps.add(texts.attend, [&lab, &sizes, &rates] { measure_attend(lab, sizes, rates); });
   steps.add(texts.call, [&lab, &rates, route] {
     rates.call = ForwardLab(lab, 1, kTinyLength, kTinyK).seconds(route);
   });
@@ -315,12 +314,7 @@ Tune measure_machine(dsa_ctx& ctx, const std::function<void(double, const char*)
   if (tune.has_gpu) {
     gpu.emplace(ctx);
     add_side(steps, *gpu, kGpuSizes, DSA_ROUTE_GPU, kGpuTexts, tune.gpu);
-    steps.add("the link between them", [&] {
-      const GpuLab::Link link = gpu->measure_link();
-      tune.hybrid.down = link.down;
-      tune.hybrid.up = link.up;
-      tune.hybrid.latency = link.latency;
-    });
+    steps.add("the link between them", [&] { gpu->measure_link(tune.hybrid); });
     steps.add("stages of a hybrid call", [&] { measure_hybrid(*gpu, tune); });
     steps.add("short hybrid calls", [&] { measure_hybrid_calls(*gpu, tune); });
   }

@@ -168,6 +168,7 @@ StagedForward::StagedForward(const dsa_forward_desc& desc, int32_t device, int32
     const uint64_t bytes = round_up(make_twin(tensor, nullptr).bytes);
     bytes_ += bytes;
     if (!is_output) input_bytes_ += bytes;
+    ++tensors_;
   });
   place(reinterpret_cast<char*>(kUnplaced));
 }

@@ -37,6 +37,7 @@ class StagedForward {
   uint64_t bytes() const { return bytes_; }
   uint64_t input_bytes() const { return input_bytes_; }
   uint64_t output_bytes() const { return bytes_ - input_bytes_; }
+  int32_t tensors() const { return tensors_; }
 
   // The call on the twins. Before `place` they are nowhere: for questions that read no tensor.
   const dsa_forward_desc& desc() const { return forward_; }
@@ -53,6 +54,7 @@ class StagedForward {
   dsa_sparse_attn_desc given_attend_, attend_;
   dsa_forward_desc forward_;
   uint64_t bytes_ = 0, input_bytes_ = 0;
+  int32_t tensors_ = 0;
 };
 
 }  // namespace dsa

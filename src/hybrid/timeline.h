@@ -52,8 +52,8 @@ class Timeline {
     entry.ms[1] = now();
   }
 
-  // Waits for the stream and writes a line a chunk and stage. `route`: "hybrid"; `shipped_bytes`: to
-  // the CPU, by all chunks.
+  // Waits for the stream and writes a line a chunk and stage. `route`: "hybrid"; `shipped_bytes`:
+  // to the CPU, by all chunks.
   void write(const char* route, int64_t rows, int64_t all_rows, int64_t shipped_bytes);
 
  private:

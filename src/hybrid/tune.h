@@ -24,23 +24,26 @@ struct WorkRate {
 
 // One side, the CPU or the GPU. Rates are per second.
 struct SideRates {
-  double call = 0;                               // s: a call of this side's route, at the least
-  std::array<WorkRate, kDtypeClasses> index{};   // items: scores
-  std::array<WorkRate, kDtypeClasses> attend{};  // items: a selected key of a head
+  double call = 0;                              // s: a call of this side's route, at the least
+  std::array<WorkRate, kDtypeClasses> index{};  // items: scores
+  // flop/s of attention: one KV row for all heads (MLA), and keys and values of each head's own.
+  std::array<double, kDtypeClasses> attend_shared{}, attend_apart{};
   double select_score = 0, select_row = 0, select_kept = 0;  // top-k with indices
 };
 
 // Between the two, and what only the hybrid routes do.
 struct HybridRates {
-  double down = 0, up = 0;            // bytes/s from the GPU and to it
-  double latency = 0;                 // s: a small copy, and to know that it is there
-  double call = 0;                    // s: a hybrid call of one chunk, at the least
-  double chunk = 0;                   // s: every further chunk
-  double cut_score = 0, cut_row = 0;  // the CPU's top-k that writes cuts alone
-  double pack_score = 0;              // scores/s that the GPU makes ready to be copied
-  double take_score = 0;              // shipped scores/s that the GPU holds against the cuts
-  double filter_score = 0;            // scores/s that the prefilter reads, and packs what passes
-  double filter_kept = 1;             // scores that it ships for each key selected
+  double down = 0, up = 0;                    // bytes/s from the GPU to pinned memory, and back
+  double pageable_down = 0, pageable_up = 0;  // the same, of ordinary memory
+  double copy = 0;                            // s: another small copy to or from it
+  double latency = 0;                         // s: a small copy, and to know that it is there
+  double call = 0;                            // s: a hybrid call of one chunk, at the least
+  double chunk = 0;                           // s: every further chunk
+  double cut_score = 0, cut_row = 0;          // the CPU's top-k that writes cuts alone
+  double pack_score = 0;                      // scores/s that the GPU makes ready to be copied
+  double take_score = 0;    // shipped scores/s that the GPU holds against the cuts
+  double filter_score = 0;  // scores/s that the prefilter reads, and packs what passes
+  double filter_kept = 1;   // scores that it ships for each key selected
 };
 
 struct Tune {
@@ -71,8 +74,8 @@ void each_constant(T& tune, F&& f) {
     f(name + ".select.kept", "indices/s", rates.select_kept);
     for (size_t i = 0; i < kDtypeClasses; ++i) {
       const std::string attend = name + ".attend." + kClassNames[i];
-      f(attend + ".flop", "flop/s", rates.attend[i].flop);
-      f(attend + ".key", "keys of a head/s", rates.attend[i].item);
+      f(attend + ".shared", "flop/s, one KV row for all heads", rates.attend_shared[i]);
+      f(attend + ".apart", "flop/s, KV of each head", rates.attend_apart[i]);
     }
   };
   side("cpu", tune.cpu);
@@ -81,6 +84,9 @@ void each_constant(T& tune, F&& f) {
   f("link.down", "bytes/s", tune.hybrid.down);
   f("link.up", "bytes/s", tune.hybrid.up);
   f("link.latency", "s", tune.hybrid.latency);
+  f("pageable.down", "bytes/s", tune.hybrid.pageable_down);
+  f("pageable.up", "bytes/s", tune.hybrid.pageable_up);
+  f("pageable.copy", "s", tune.hybrid.copy);
   f("hybrid.call", "s", tune.hybrid.call);
   f("hybrid.chunk", "s", tune.hybrid.chunk);
   f("hybrid.cut.score", "scores/s, CPU", tune.hybrid.cut_score);

@@ -166,9 +166,9 @@ TEST(Predict, TensorsOnTheOtherSideMove) {
   for (const int32_t route : kRoutes) {
     const double there = predict(tune, s, route, {}), here = predict(tune, host, route, {});
     if (route == DSA_ROUTE_CPU) {
-      EXPECT_GT(there, here + 1e8 / tune.hybrid.down);
+      EXPECT_GT(there, here + 1e8 / tune.hybrid.pageable_down);
     } else {
-      EXPECT_GT(here, there + 1e8 / tune.hybrid.up);
+      EXPECT_GT(here, there + 1e8 / tune.hybrid.pageable_up);
     }
   }
 }

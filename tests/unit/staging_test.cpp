@@ -174,6 +174,7 @@ TEST(StagedForward, EveryTensorMovesAndOutputsComeBack) {
   EXPECT_EQ(staged.output_bytes(), round_up(2) + round_up(24));
   EXPECT_EQ(staged.input_bytes(),
             round_up(48) + round_up(40) + round_up(24) + round_up(20) + round_up(3));
+  EXPECT_EQ(staged.tensors(), 7);
   EXPECT_NE(staged.desc().select->q.data, nullptr);
   EXPECT_EQ(staged.desc().select->q.device, DSA_DEVICE_CUDA);
   EXPECT_EQ(staged.desc().attend->out.device_id, 3);

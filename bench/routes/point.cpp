@@ -29,9 +29,9 @@ struct Entry {
   std::string name;
   int32_t route;
   bool on_device;
-  std::string note;  // why it cannot be done
-  std::vector<double> samples;
-  std::optional<DeviceMemory> workspace;
+  std::string note = {};  // why it cannot be done
+  std::vector<double> samples = {};
+  std::optional<DeviceMemory> workspace = {};
   uint64_t workspace_bytes = 0;
 };
 
@@ -47,10 +47,10 @@ class PointRun {
     for (const RouteName& name : kRoutes) {
       if (name.needs_device && !context_.device()) continue;
       const bool on_device = name.needs_device && !setup.host_tensors;
-      entries_.push_back({name.kernel, name.route, on_device, "", {}});
+      entries_.push_back({name.kernel, name.route, on_device});
     }
     const bool on_device = context_.device() && !setup.host_tensors;
-    entries_.push_back({"auto", DSA_ROUTE_AUTO, on_device, "", {}});
+    entries_.push_back({"auto", DSA_ROUTE_AUTO, on_device});
     for (Entry& entry : entries_) {
       entry.note = refusal(entry);
       if (entry.note.empty() && entry.on_device) give_workspace(entry);

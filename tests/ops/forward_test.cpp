@@ -137,6 +137,29 @@ TEST(Forward, Refusals) {
          [](Small& s) { s.attend.q.device = DSA_DEVICE_CUDA; });
 }
 
+// What was tried for the device that a route would need.
+TEST(Forward, RefusalsSayWhyThereIsNoDevice) {
+  dsa_ctx_options options{};
+  options.struct_size = sizeof options;
+  options.device = DSA_DEVICE_CUDA;
+  options.flags = DSA_CTX_DEVICE_OPTIONAL;
+  options.module_path = "/nonexistent/libdsa-cuda.so";
+  setenv("DSA_BACKEND_PATH", "/nonexistent", 1);
+  dsa_ctx* raw = nullptr;
+  const dsa_status status = dsa_ctx_create(&options, &raw);
+  unsetenv("DSA_BACKEND_PATH");
+  ASSERT_EQ(status, DSA_OK) << dsa_last_error();
+  const Context ctx(raw);
+  Small s;
+  EXPECT_EQ(dsa_forward(ctx.get(), &s.d, nullptr), DSA_OK) << dsa_last_error();
+  for (const int32_t route : {DSA_ROUTE_GPU, DSA_ROUTE_HYBRID, DSA_ROUTE_HYBRID_PREFILTER}) {
+    s.d.route = route;
+    EXPECT_EQ(dsa_forward(ctx.get(), &s.d, nullptr), DSA_ERROR_UNSUPPORTED);
+    EXPECT_TRUE(has(dsa_last_error(), "the context has no CUDA device: ")) << dsa_last_error();
+    EXPECT_TRUE(has(dsa_last_error(), "/nonexistent/libdsa-cuda.so")) << dsa_last_error();
+  }
+}
+
 TEST(Forward, PlansAndWorkspace) {
   const Context ctx = make_context();
   Small s;

@@ -17,6 +17,10 @@ struct Point {
   int64_t batch = 1, length = 0;  // B, T
   int32_t k = 0;
 
+  bool has_tensors_of(const Point& other) const {
+    return batch == other.batch && length == other.length;
+  }
+
   int64_t rows() const { return batch * length; }
   double scores() const { return double(rows()) * double(length); }  // B T^2, hidden ones too
 };
@@ -28,6 +32,11 @@ inline constexpr int64_t kIndexHeads = 4, kIndexDim = 32, kHeads = 4, kDim = 32;
 class Tensors {
  public:
   Tensors(const Context& context, const Point& point, uint64_t seed);
+  Tensors(const Tensors&) = delete;
+  Tensors& operator=(const Tensors&) = delete;
+
+  // Another k; the rest of the point as it was.
+  void set_k(int32_t k) { point_.k = host_select_.k = device_select_.k = k; }
 
   // `on_device` false: the host's. Valid as long as this object, one at a time.
   const dsa_forward_desc& forward(int32_t route, bool on_device);

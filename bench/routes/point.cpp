@@ -37,13 +37,13 @@ struct Entry {
 
 class PointRun {
  public:
-  PointRun(const PointSetup& setup, const Point& point)
+  PointRun(const PointSetup& setup, Tensors& tensors)
       : context_(setup.context),
         overlapped_(setup.overlapped),
         alone_(setup.alone),
         settings_(setup.settings),
         gpu_busy_(setup.gpu_busy),
-        tensors_(context_, point, settings_.seed) {
+        tensors_(tensors) {
     for (const RouteName& name : kRoutes) {
       if (name.needs_device && !context_.device()) continue;
       const bool on_device = name.needs_device && !setup.host_tensors;
@@ -172,12 +172,13 @@ class PointRun {
   void time() {
     constexpr double kShort = 3e-3;
     const TimingPlan& plan = settings_.timing;
-    for (int i = 0; i < plan.warmup; ++i) {
+    double start = now();
+    for (int i = 0; i < plan.warmup && (i == 0 || now() - start < plan.max_time / 4); ++i) {
       for (const Entry& entry : entries_) {
         if (entry.note.empty()) call(context_, entry);
       }
     }
-    const double start = now();
+    start = now();
     for (int round = 0;; ++round) {
       const double spent = now() - start;
       if (round >= plan.repeats && spent >= plan.min_time) break;
@@ -277,15 +278,15 @@ class PointRun {
   const Context* alone_;
   const Settings& settings_;
   float gpu_busy_;
-  Tensors tensors_;
+  Tensors& tensors_;
   std::vector<Entry> entries_;
   std::map<std::string, double> predicted_;  // ms
 };
 
 }  // namespace
 
-std::vector<Record> run_point(const PointSetup& setup, const Point& point, std::string& timeline) {
-  return PointRun(setup, point).run(timeline);
+std::vector<Record> run_point(const PointSetup& setup, Tensors& tensors, std::string& timeline) {
+  return PointRun(setup, tensors).run(timeline);
 }
 
 }  // namespace bench::routes

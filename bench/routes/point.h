@@ -25,6 +25,6 @@ struct PointSetup {
 // below kTimelineHead.
 inline constexpr const char* kTimelineHead =
     "kernel,batch,n,k,chunk,first_row,end_row,stage,begin_ms,end_ms";
-std::vector<Record> run_point(const PointSetup& setup, const Point& point, std::string& timeline);
+std::vector<Record> run_point(const PointSetup& setup, Tensors& tensors, std::string& timeline);
 
 }  // namespace bench::routes

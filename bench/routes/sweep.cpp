@@ -84,16 +84,23 @@ bool run_sweep(const ContextSpec& spec, const SweepOptions& sweep, const Setting
                          float(sweep.gpu_busy),
                          sweep.host_tensors};
   Progress progress(int64_t(points.size()), output.quiet);
+  std::optional<Tensors> tensors;
   for (const Point& point : points) {
     progress.step(fmt::format("{} x {}, k {}", point.batch, point.length, point.k));
-    std::vector<Record> records = run_point(setup, point, timeline);
+    if (!tensors || !tensors->point().has_tensors_of(point)) {
+      tensors.reset();  // before the next ones take their place
+      tensors.emplace(context, point, settings.seed);
+    }
+    tensors->set_k(point.k);
+    std::vector<Record> records = run_point(setup, *tensors, timeline);
     for (Record& record : records) peers.compare(record);
     summary.add(records);
     for (Record& record : records) report.add(std::move(record));
+    // What was measured is there when the rest is not waited for.
+    if (!output.csv.empty()) report.write_csv(output.csv);
   }
   progress.clear();
   summary.print(context);
-  if (!output.csv.empty()) report.write_csv(output.csv);
   if (!output.json.empty()) {
     nlohmann::ordered_json head;
     head["tool"] = "dsa-bench";

@@ -6,7 +6,8 @@
 namespace dsa {
 namespace {
 
-constexpr uint64_t kLinkBytes = uint64_t{64} << 20;
+// As much as a tensor of a layer has: ordinary memory that is not in a cache is slower to copy.
+constexpr uint64_t kLinkBytes = uint64_t{16} << 20;
 constexpr uint64_t kSmallBytes = 256;
 
 double now() {

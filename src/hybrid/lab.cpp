@@ -117,7 +117,7 @@ double Lab::measure(const std::function<dsa_status(const dsa_exec*)>& call, bool
   const double one = now() - begin;
   if (one > kLongCall) return one;
   const int calls = std::clamp(static_cast<int>(kBatchSeconds / std::max(one, 1e-7)), 1, 200);
-  double shortest = one;
+  std::vector<double> samples;
   for (int batch = 0; batch < kBatches; ++batch) {
     begin = now();
     for (int i = 0; i < calls; ++i) {
@@ -125,9 +125,10 @@ double Lab::measure(const std::function<dsa_status(const dsa_exec*)>& call, bool
       if (waited) wait();
     }
     wait();
-    shortest = std::min(shortest, (now() - begin) / calls);
+    samples.push_back((now() - begin) / calls);
   }
-  return shortest;
+  std::sort(samples.begin(), samples.end());
+  return samples[kBatches / 2];
 }
 
 void CpuLab::Free::operator()(void* memory) const { std::free(memory); }

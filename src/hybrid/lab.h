@@ -26,9 +26,8 @@ class Lab {
   dsa_tensor selection(int64_t rows, int32_t k, int64_t keys);
   virtual void clear() = 0;
 
-  // Seconds of a call among calls that follow each other, as those of a model's layers do: of a few
-  // batches the shortest, which other work on the machine has delayed least. Negative where no
-  // kernel takes it; other errors are thrown.
+  // Seconds of a call among calls that follow each other, as those of a model's layers do: the
+  // median of a few batches. Negative where no kernel takes it; other errors are thrown.
   double seconds(const std::function<dsa_status(const dsa_exec*)>& call);
   // Of a call that its caller waits for.
   double seconds_waited(const std::function<dsa_status(const dsa_exec*)>& call);

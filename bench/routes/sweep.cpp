@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <fstream>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 
@@ -84,12 +85,12 @@ bool run_sweep(const ContextSpec& spec, const SweepOptions& sweep, const Setting
                          float(sweep.gpu_busy),
                          sweep.host_tensors};
   Progress progress(int64_t(points.size()), output.quiet);
-  std::optional<Tensors> tensors;
+  std::unique_ptr<Tensors> tensors;
   for (const Point& point : points) {
     progress.step(fmt::format("{} x {}, k {}", point.batch, point.length, point.k));
     if (!tensors || !tensors->point().has_tensors_of(point)) {
       tensors.reset();  // before the next ones take their place
-      tensors.emplace(context, point, settings.seed);
+      tensors = std::make_unique<Tensors>(context, point, settings.seed);
     }
     tensors->set_k(point.k);
     std::vector<Record> records = run_point(setup, *tensors, timeline);

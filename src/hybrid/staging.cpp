@@ -12,8 +12,8 @@ namespace dsa {
 namespace {
 
 constexpr int32_t kMaxDims = 5;
-// Stands for memory that is not there yet: as aligned as it will be, and no tensor's is NULL.
-constexpr uintptr_t kUnplaced = uintptr_t{1} << 20;
+// Stands for memory that is not there yet, as aligned as it will be; nothing is read through it.
+alignas(kWorkspaceAlignment) char unplaced[kWorkspaceAlignment];
 
 constexpr uint64_t round_up(uint64_t bytes) {
   return (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
@@ -170,7 +170,7 @@ StagedForward::StagedForward(const dsa_forward_desc& desc, int32_t device, int32
     if (!is_output) input_bytes_ += bytes;
     ++tensors_;
   });
-  place(reinterpret_cast<char*>(kUnplaced));
+  place(unplaced);
 }
 
 void StagedForward::place(char* memory) {

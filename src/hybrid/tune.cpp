@@ -84,7 +84,7 @@ std::string read_lines(const std::string& text, Entries& entries) {
       ended = true;
       continue;
     }
-    const std::string wrong = read_line(line, number, entries);
+    std::string wrong = read_line(line, number, entries);
     if (!wrong.empty()) return wrong;
   }
   if (number == 0) return "it is empty";

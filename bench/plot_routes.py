@@ -24,7 +24,8 @@ STAGE_NAMES = {"score": "GPU: scores", "copy": "link: scores down", "select": "C
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", type=pathlib.Path, help="CSV of --csv or of --timeline")
+    parser.add_argument("files", nargs="+", type=pathlib.Path,
+                        help="CSV files of --csv, or of --timeline")
     parser.add_argument("-o", "--output", type=pathlib.Path,
                         help="PNG (default: the file's name with .png)")
     parser.add_argument("--point", help="BxTxK of a timeline")
@@ -170,9 +171,9 @@ def main():
     import matplotlib.pyplot as plt
 
     try:
-        records = read(arguments.file)
+        records = [r for path in arguments.files for r in read(path)]
         if not records:
-            raise ValueError(f"{arguments.file} has no lines")
+            raise ValueError("no file has a line")
         figure, axes = plt.subplots(figsize=(10, 3))
         if "begin_ms" in records[0]:
             plot_timeline(axes, records, arguments.kernel, arguments.point)
@@ -180,7 +181,7 @@ def main():
             plot_map(figure, records)
         if arguments.title:
             figure.suptitle(arguments.title, y=1.02, fontsize=10)
-        output = arguments.output or arguments.file.with_suffix(".png")
+        output = arguments.output or arguments.files[0].with_suffix(".png")
         figure.savefig(output, dpi=120, bbox_inches="tight")
     except (OSError, ValueError, KeyError) as problem:
         print(f"plot_routes.py: {problem}", file=sys.stderr)

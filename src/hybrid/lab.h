@@ -27,7 +27,8 @@ class Lab {
   virtual void clear() = 0;
 
   // Seconds of a call among calls that follow each other, as those of a model's layers do: the
-  // median of a few batches. Negative where no kernel takes it; other errors are thrown.
+  // lower quartile of a few batches, for what disturbs only ever delays. Negative where no kernel
+  // takes it; other errors are thrown.
   double seconds(const std::function<dsa_status(const dsa_exec*)>& call);
   // Of a call that its caller waits for.
   double seconds_waited(const std::function<dsa_status(const dsa_exec*)>& call);

@@ -96,33 +96,33 @@ std::string read_lines(const std::string& text, Entries& entries) {
 Tune Tune::built_in() {
   Tune tune;
   tune.threads = 16;
-  tune.cpu.call = 15e-6;
-  tune.cpu.index = {{{8e11, 4e10}, {4e12, 4e10}, {8e11, 4e10}}};
-  tune.cpu.attend_shared = {4e11, 1e12, 3e11};
-  tune.cpu.attend_apart = {3e10, 2e10, 2e10};
-  tune.cpu.select_score = 1e10;
-  tune.cpu.select_row = 1e8;
-  tune.cpu.select_kept = 5e9;
-  tune.gpu.call = 40e-6;
-  tune.gpu.index = {{{1.5e13, 4e11}, {2.5e14, 4e11}, {4e14, 4e11}}};
-  tune.gpu.attend_shared = {3e12, 1e14, 5e13};
-  tune.gpu.attend_apart = {2e12, 1e11, 1e11};
-  tune.gpu.select_score = 2.5e11;
+  tune.cpu.call = 40e-6;
+  tune.cpu.index = {{{8e11, 4e9}, {1.5e12, 4e9}, {7e11, 4e9}}};
+  tune.cpu.attend_shared = {3e11, 7e11, 3e11};
+  tune.cpu.attend_apart = {2.5e10, 2e10, 2e10};
+  tune.cpu.select_score = 2e10;
+  tune.cpu.select_row = 5e7;
+  tune.cpu.select_kept = 4e9;
+  tune.gpu.call = 60e-6;
+  tune.gpu.index = {{{1.3e13, 1e11}, {5e14, 3e10}, {8e14, 3e10}}};
+  tune.gpu.attend_shared = {1.7e12, 8e13, 7e13};
+  tune.gpu.attend_apart = {1.5e12, 6e10, 3.5e10};
+  tune.gpu.select_score = 2.3e11;
   tune.gpu.select_row = 1e9;
-  tune.gpu.select_kept = 5e10;
-  tune.hybrid = {.down = 2.5e10,
-                 .up = 2.5e10,
-                 .pageable_down = 5e9,
-                 .pageable_up = 5e9,
+  tune.gpu.select_kept = 5e11;
+  tune.hybrid = {.down = 2.7e10,
+                 .up = 2.7e10,
+                 .pageable_down = 8e9,
+                 .pageable_up = 6e9,
                  .copy = 8e-6,
-                 .latency = 15e-6,
-                 .call = 150e-6,
+                 .latency = 14e-6,
+                 .call = 120e-6,
                  .chunk = 40e-6,
-                 .cut_score = 1.5e10,
-                 .cut_row = 1e8,
-                 .pack_score = 2e10,
+                 .cut_score = 8e9,
+                 .cut_row = 4e7,
+                 .pack_score = 2.3e10,
                  .take_score = 2e10,
-                 .filter_score = 1e10,
+                 .filter_score = 1.9e10,
                  .filter_kept = 3};
   tune.has_gpu = true;
   return tune;

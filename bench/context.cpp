@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 namespace bench {
 namespace {
@@ -44,9 +45,14 @@ void check(dsa_status status) {
 Context::Context(const ContextSpec& spec) : spec_(spec) {
   const Setting kernel("DSA_KERNEL", spec.kernel);
   const Setting isa("DSA_CPU_ISA", spec.isa);
+  const Setting log("DSA_LOG", spec.log);
   dsa_ctx_options options = {};
   options.struct_size = sizeof options;
   options.num_threads = spec.threads;
+  if (!spec.log.empty()) {
+    options.log = keep_message;
+    options.log_user = this;
+  }
   if (spec.cuda) {
     options.device = DSA_DEVICE_CUDA;
     options.device_id = spec.device_id;
@@ -56,14 +62,29 @@ Context::Context(const ContextSpec& spec) : spec_(spec) {
   ctx_.reset(raw);
   if (spec.cuda) device_ = open_device(spec.device_id);
 
-  uint64_t bytes = 0;
-  check(dsa_ctx_describe(raw, nullptr, 0, &bytes));
-  std::vector<char> text(bytes);
-  check(dsa_ctx_describe(raw, text.data(), bytes, nullptr));
-  about_ = nlohmann::ordered_json::parse(text.data());
+  about_ = describe();
   threads_ = about_.value("threads", 1);
   cores_ = about_.value("cores", std::vector<int>());
   isa_found_ = about_.value("isa_found", "scalar");
+}
+
+nlohmann::ordered_json Context::describe() const {
+  uint64_t bytes = 0;
+  check(dsa_ctx_describe(get(), nullptr, 0, &bytes));
+  std::vector<char> text(bytes);
+  check(dsa_ctx_describe(get(), text.data(), bytes, nullptr));
+  return nlohmann::ordered_json::parse(text.data());
+}
+
+void Context::keep_message(void* user, int32_t, const char* message) {
+  Context& context = *static_cast<Context*>(user);
+  const std::lock_guard lock(context.messages_mutex_);
+  context.messages_.push_back(message);
+}
+
+std::vector<std::string> Context::take_messages() const {
+  const std::lock_guard lock(messages_mutex_);
+  return std::exchange(messages_, {});
 }
 
 std::string Context::kernel_for(const void* desc) const {

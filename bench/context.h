@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
@@ -28,6 +29,7 @@ struct ContextSpec {
   std::string isa;      // DSA_CPU_ISA, likewise
   bool cuda = false;    // the operations of a CUDA device instead of the CPU's
   int32_t device_id = 0;
+  std::string log;  // DSA_LOG: topics whose lines are kept for take_messages
   auto operator<=>(const ContextSpec&) const = default;
 };
 
@@ -38,11 +40,14 @@ class Context {
   const ContextSpec& spec() const { return spec_; }
   dsa_ctx* get() const { return ctx_.get(); }
   const nlohmann::ordered_json& about() const { return about_; }
+  nlohmann::ordered_json describe() const;  // what the library says of itself now
   int32_t threads() const { return threads_; }
   const std::vector<int>& cores() const { return cores_; }
   const std::string& isa_found() const { return isa_found_; }
   Device* device() const { return device_.get(); }  // NULL: the CPU
   int32_t device_id() const { return spec_.device_id; }
+  // What was logged since the last call of this.
+  std::vector<std::string> take_messages() const;
 
   // The kernel that the descriptor gets: "cpu.topk.avx512". Throws as check.
   std::string kernel_for(const void* desc) const;
@@ -52,7 +57,11 @@ class Context {
   struct Deleter {
     void operator()(dsa_ctx* ctx) const { dsa_ctx_destroy(ctx); }
   };
+  static void keep_message(void* user, int32_t level, const char* message);
+
   ContextSpec spec_;
+  mutable std::mutex messages_mutex_;
+  mutable std::vector<std::string> messages_;
   std::unique_ptr<Device> device_;
   std::unique_ptr<dsa_ctx, Deleter> ctx_;
   nlohmann::ordered_json about_;

@@ -41,6 +41,13 @@ std::string describe(const Job& job) {
 
 namespace {
 
+int run_routes(const Options& options, const std::string& command) {
+  const routes::Output output{options.csv, options.json, command, options.peers, options.quiet};
+  if (routes::run_sweep(options.context, options.sweep, options.settings, output)) return 0;
+  fmt::print(stderr, "dsa-bench: a result is wrong, see the column check of the CSV file\n");
+  return 1;
+}
+
 int run_all(Options& options, const std::string& command) {
   std::map<ContextSpec, std::unique_ptr<Context>> contexts;
   const auto context = [&contexts](const ContextSpec& spec) -> const Context& {
@@ -141,7 +148,15 @@ int main(int argc, char** argv) {
     if (!bench::parse(argc, argv, options, exit_code)) return exit_code;
     std::string command = "dsa-bench";
     for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
-    return bench::run_all(options, command);
+    switch (options.command) {
+      case bench::Options::Command::kRoutes:
+        return bench::run_routes(options, command);
+      case bench::Options::Command::kTune:
+        bench::routes::run_tune(options.context, options.tune_path, options.quiet);
+        return 0;
+      default:
+        return bench::run_all(options, command);
+    }
   } catch (const std::invalid_argument& error) {
     fmt::print(stderr, "dsa-bench: {}\n", error.what());
     return 2;

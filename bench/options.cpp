@@ -416,6 +416,21 @@ bool parse(int argc, char** argv, Options& o, int& exit_code) {
       ->check(one_of(kDtypes))
       ->capture_default_str();
 
+  c = add_command(app, "routes",
+                  "dsa_forward by every route, B requests of T causal queries on T keys");
+  add_numbers(c, "--batch", o.sweep.batches, "B (1 to 64)");
+  add_numbers(c, "--length", o.sweep.lengths, "T (64 to 8192)");
+  add_numbers(c, "--k", o.sweep.ks, "selected a row (8 to 128)", INT32_MAX);
+  c->add_flag("--quick", o.sweep.quick, "a few small shapes");
+  c->add_option("--gpu-busy", o.sweep.gpu_busy, "share of the GPU that is declared as busy")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  c->add_flag("--host-tensors", o.sweep.host_tensors,
+              "all tensors in host memory: routes of the GPU copy them there and back");
+  c->add_option("--timeline", o.sweep.timeline, "write the stages of hybrid calls there (CSV)");
+  c = add_command(app, "tune", "dsa_tune: measure the constants behind `auto`, write their file");
+  c->add_option("--path", o.tune_path, "the file (DSA_TUNE_FILE, else in the user's cache folder)");
+
   add_command(app, "roofs", "what the machine can do: multiply-adds, memory, a maximum");
   add_command(app, "overhead", "a call of dsa_topk on 1 x 128, k 8");
   std::vector<std::string> only;
@@ -435,6 +450,8 @@ bool parse(int argc, char** argv, Options& o, int& exit_code) {
     if (given("attn")) add_attn_jobs(attn, o);
     if (given("chain")) add_chain_jobs(chain, o);
     spread_over_modes(o);
+    if (given("routes")) o.command = Options::Command::kRoutes;
+    if (given("tune")) o.command = Options::Command::kTune;
     if (given("roofs")) o.roofs_only = o.roofs = true;
     if (given("overhead")) o.suite = {"overhead"};
     const auto& groups = o.context.cuda ? device_suite_groups() : suite_groups();

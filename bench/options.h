@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cases.h"
+#include "routes/sweep.h"
 
 namespace bench {
 
@@ -22,6 +23,9 @@ struct Options {
   std::string csv, json;
   std::vector<std::string> suite;  // groups; empty: `jobs` are given by shapes
   std::vector<Job> jobs;
+  enum class Command { kJobs, kRoutes, kTune } command = Command::kJobs;
+  routes::SweepOptions sweep;
+  std::string tune_path;
 };
 
 // False: the command is done (help, a list) or the command line is wrong (`exit_code` 2, one line

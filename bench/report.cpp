@@ -186,6 +186,7 @@ void Report::print_ratios() const {
 
 void Report::write_csv(const std::string& path) const {
   std::vector<std::string> names = columns();
+  names.insert(names.end(), extra_.begin(), extra_.end());
   for (const std::string& peer : peers_) names.push_back("to_" + peer);
   std::string text = fmt::format("{}\n", fmt::join(names, ","));
   for (const Record& record : records_) {

@@ -36,6 +36,8 @@ class Report {
  public:
   // Names of peers that records may have a "to_<name>" of; a column each.
   void set_peers(std::vector<std::string> names) { peers_ = std::move(names); }
+  // Columns of the CSV file behind those that every command has.
+  void set_extra_columns(std::vector<std::string> names) { extra_ = std::move(names); }
   void add(Record record) { records_.push_back(std::move(record)); }
   bool any_failed() const;
   void print_table() const;
@@ -45,7 +47,7 @@ class Report {
   void write_json(const std::string& path, const nlohmann::ordered_json& head) const;
 
  private:
-  std::vector<std::string> peers_;
+  std::vector<std::string> peers_, extra_;
   std::vector<Record> records_;
 };
 

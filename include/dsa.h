@@ -186,9 +186,10 @@ static inline dsa_tensor dsa_tensor_4d(void *data, int32_t dtype, int64_t n0, in
  * A context is the CPU plus at most one CUDA device. It only saves work (threads, kernels that are
  * loaded, scratch memory); it never changes results. It may be used by any number of threads at
  * once. Creating one reads the environment, once:
- *   DSA_LOG          comma list of dispatch, context, stages: what to report through the log (else
- *                    stderr). dispatch: the kernel or route of every call; stages: what a hybrid
- *                    call of dsa_forward did when
+ *   DSA_LOG          comma list of dispatch, context, stages, stages_alone: what to report through
+ *                    the log (else stderr). dispatch: the kernel or route of every call; stages: what
+ *                    a hybrid call of dsa_forward did when, a line a chunk and stage; stages_alone:
+ *                    the same, every stage waiting for the one before it
  *   DSA_CPU_ISA      scalar | avx2 | avx512 | amx: use no tier above this one
  *   DSA_KERNEL       a glob over kernel names ("cpu.*.avx2"): use no other kernels
  *   DSA_NUM_THREADS  CPU threads, as dsa_ctx_options.num_threads (which goes first)
@@ -743,16 +744,16 @@ DSA_API dsa_status dsa_merge_lse(dsa_ctx *ctx, const dsa_merge_lse_desc *desc,
  * Routes. All select exactly; DSA_ROUTE_GPU and the hybrid ones have the same scores, so the same
  * bits of selection. DSA_ROUTE_CPU's scores round differently, and its selection may differ where
  * scores meet at the cut. Attention agrees within the output dtype's bound (docs/numerics.md).
- *   DSA_ROUTE_GPU     tensors on the CUDA device; enqueued on exec.stream
- *   DSA_ROUTE_CPU     tensors on the CPU; finished on return
- *   DSA_ROUTE_HYBRID  tensors on the CUDA device. The GPU scores chunks of rows, their visible
- *             scores go to pinned host memory on a stream of the context's own, the context's CPU
- *             threads find each row's cut, the cuts (8 bytes a row) go back, and the GPU attends to
- *             the keys that pass. Chunks overlap. The call blocks its thread until the last cut is
- *             in, then returns with the rest enqueued on exec.stream. Calls of one context take
- *             turns. select.order may not be DSA_ORDER_SCORE; hints are not used. The pinned memory
- *             is made by the first such call (or DSA_CTX_HYBRID_READY), bounded by
- *             dsa_ctx_options.pinned_bytes, kept, and freed with the context
+ *   DSA_ROUTE_GPU     all of it on the GPU, enqueued on exec.stream
+ *   DSA_ROUTE_CPU     all of it on the CPU, finished on return
+ *   DSA_ROUTE_HYBRID  the GPU scores chunks of rows, their visible scores go to pinned host memory
+ *             on a stream of the context's own, the context's CPU threads find each row's cut, the
+ *             cuts (8 bytes a row) go back, and the GPU attends to the keys that pass. Chunks
+ *             overlap. The call blocks its thread until the last cut is in, then returns with the
+ *             rest enqueued on exec.stream. Calls of one context take turns. select.order may not be
+ *             DSA_ORDER_SCORE; hints are not used. The pinned memory is made by the first such call
+ *             (or DSA_CTX_HYBRID_READY), bounded by dsa_ctx_options.pinned_bytes, kept, and freed
+ *             with the context
  *   DSA_ROUTE_HYBRID_PREFILTER  the same, but the GPU first finds a lower bound of each row's cut,
  *             proves it by a count, and ships only the scores above it. A row whose bound is not
  *             proved is shipped whole: the result is the same
@@ -763,8 +764,12 @@ DSA_API dsa_status dsa_merge_lse(dsa_ctx *ctx, const dsa_merge_lse_desc *desc,
  * A route that was asked for and cannot take the call: DSA_ERROR_UNSUPPORTED with the reason, or,
  * for a hybrid one on a stream that is being captured, DSA_ERROR_CAPTURE (AUTO passes them over).
  *
+ * Tensors lie on one side, in any host memory (pageable, pinned) or on the context's device. A route
+ * that computes on the other side copies all of them there and the outputs back: such a call is
+ * finished on return, takes its memory from the context, and cannot be captured.
+ *
  * exec.workspace as everywhere: dsa_workspace_size of a forward descriptor, on the device of the
- * tensors. dsa_plan_kernel answers "forward.gpu", "forward.cpu", "forward.hybrid" or
+ * tensors (0 bytes where they are copied). dsa_plan_kernel answers "forward.gpu", "forward.cpu", "forward.hybrid" or
  * "forward.hybrid_prefilter", dsa_plan_refused the other routes.
  *
  * An error before anything was enqueued leaves all outputs untouched; one that the device reports
@@ -785,7 +790,7 @@ typedef struct dsa_forward_desc {
   uint64_t flags; /* none defined: 0 */
   int32_t route;  /* DSA_ROUTE_... */
   float gpu_busy; /* share of the GPU that other work takes, 0 .. 1: what `auto` reckons with */
-  uint64_t memory_limit; /* bytes of workspace that the route may take; 0: no limit */
+  uint64_t memory_limit; /* bytes of device memory that the call may use; 0: no limit */
   const dsa_indexer_topk_desc *select;
   const dsa_sparse_attn_desc *attend;
 } dsa_forward_desc;

@@ -34,10 +34,12 @@ std::string kernel_name(dsa_ctx *context, const void *descriptor) {
 
 }  // namespace
 
-Attention::Attention(const Config &config, int topk, int threads, Compute &compute)
+Attention::Attention(const Config &config, int topk, int threads, std::optional<int32_t> route,
+                     Compute &compute)
     : config_(config),
       topk_(topk),
       scale_(1 / std::sqrt(static_cast<float>(config.q_head()))),
+      route_(route),
       compute_(compute),
       context_(create_context(threads, compute.device())) {}
 
@@ -113,7 +115,39 @@ void Attention::attend(int64_t rows, int64_t cache_length, TypedRows &q, LayerCa
   check(dsa_sparse_attn(context_.get(), &d, &on_stream), "dsa_sparse_attn");
 }
 
+// The selection stays inside the call: neither step's indices are given.
+void Attention::forward(int64_t rows, int64_t cache_length, TypedRows &index_q, float *index_w,
+                        TypedRows &q, LayerCache &cache, float *out) const {
+  dsa_indexer_topk_desc select = describe_select(rows, cache_length, cache.index_keys.dtype());
+  select.q.data = index_q.data();
+  select.keys.data = cache.index_keys.data();
+  select.w.data = index_w;
+  select.indices = {};
+  dsa_sparse_attn_desc attend = describe_attend(rows, cache_length, cache.kv.dtype(), false);
+  attend.q.data = q.data();
+  attend.kv.data = cache.kv.data();
+  attend.indices = {};
+  attend.out.data = out;
+  dsa_forward_desc d = dsa_forward_desc_init();
+  d.route = *route_;
+  d.select = &select;
+  d.attend = &attend;
+  const dsa_exec on_stream = exec();
+  check(dsa_forward(context_.get(), &d, &on_stream), "dsa_forward");
+}
+
 std::string Attention::kernels(int32_t dtype) const {
+  if (route_) {
+    constexpr int64_t kRows = 1024;
+    dsa_indexer_topk_desc select = describe_select(kRows, kRows, dtype);
+    dsa_sparse_attn_desc attend = describe_attend(kRows, kRows, dtype, false);
+    select.indices = attend.indices = {};
+    dsa_forward_desc d = dsa_forward_desc_init();
+    d.route = *route_;
+    d.select = &select;
+    d.attend = &attend;
+    return kernel_name(context_.get(), &d);
+  }
   const dsa_indexer_topk_desc selection = describe_select(1, 2, dtype);
   const dsa_sparse_attn_desc attention = describe_attend(1, 2, dtype, false);
   return kernel_name(context_.get(), &selection) + ", " + kernel_name(context_.get(), &attention);

@@ -42,7 +42,7 @@ class Demo {
         config_(model_.config),
         compute_(options.cuda ? cuda_compute() : cpu_compute()),
         attention_(config_, options.topk > 0 ? options.topk : config_.topk, options.threads,
-                   *compute_),
+                   options.route, *compute_),
         mode_(options.dense ? AttentionMode::kDense : AttentionMode::kSparse),
         held_out_(read_text(options.model / "held_out.txt")),
         reference_(load_reference(options.model, config_.vocab)),

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <climits>
+#include <utility>
 
 #include "error.h"
 
@@ -25,6 +26,19 @@ std::filesystem::path default_model() {
   return (executable.parent_path() / TINYLM_DATA_FROM_EXECUTABLE).lexically_normal();
 }
 
+int32_t route_of(const std::string &name) {
+  static constexpr std::pair<const char *, int32_t> kRoutes[] = {
+      {"auto", DSA_ROUTE_AUTO},
+      {"gpu", DSA_ROUTE_GPU},
+      {"cpu", DSA_ROUTE_CPU},
+      {"hybrid", DSA_ROUTE_HYBRID},
+      {"hybrid-prefilter", DSA_ROUTE_HYBRID_PREFILTER}};
+  for (const auto &[known, route] : kRoutes) {
+    if (name == known) return route;
+  }
+  throw BadInput("--route " + name + ": not a route (auto, gpu, cpu, hybrid, hybrid-prefilter)");
+}
+
 }  // namespace
 
 bool parse_options(int argc, char **argv, Options &options) {
@@ -32,6 +46,7 @@ bool parse_options(int argc, char **argv, Options &options) {
   options.prompt = kPrompt;
   std::string device = "cpu";
   std::string dtype = "f32";
+  std::string route;
   bool with_long = false;
 
   CLI::App app(
@@ -67,6 +82,10 @@ bool parse_options(int argc, char **argv, Options &options) {
       ->check(CLI::Range(1, 1024))
       ->option_text("N");
   app.add_option("--device", device, "cpu or cuda, the first GPU [cpu]")->option_text("DEVICE");
+  app.add_option("--route", route,
+                 "Select and attend in one call (dsa_forward), this way: auto, gpu, cpu, hybrid,\n"
+                 "hybrid-prefilter [two calls on the device]")
+      ->option_text("ROUTE");
 
   try {
     app.parse(argc, argv);
@@ -81,6 +100,11 @@ bool parse_options(int argc, char **argv, Options &options) {
   options.cuda = device == "cuda";
   if (device != "cpu" && device != "cuda") {
     throw BadInput("--device " + device + ": not a device (cpu, cuda)");
+  }
+  if (!route.empty()) options.route = route_of(route);
+  if (options.route && !options.cuda && *options.route != DSA_ROUTE_AUTO &&
+      *options.route != DSA_ROUTE_CPU) {
+    throw BadInput("--route " + route + " needs --device cuda");
   }
   if (options.prompt.empty()) throw BadInput("--prompt is empty, at least one byte is needed");
   return true;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 
 namespace tinylm {
@@ -18,9 +19,10 @@ struct Options {
   bool dense = false;
   int64_t bytes = 8192;
   int64_t generate = 200;
-  int64_t long_positions = 0;  // 0: no table of long contexts
-  int threads = 0;             // 0: one per core
-  bool cuda = false;           // on a GPU
+  int64_t long_positions = 0;    // 0: no table of long contexts
+  int threads = 0;               // 0: one per core
+  bool cuda = false;             // on a GPU
+  std::optional<int32_t> route;  // DSA_ROUTE_... of dsa_forward; none: the two steps it stands for
 };
 
 // Throws BadInput. True: go on; false: --help was asked for and has been answered.

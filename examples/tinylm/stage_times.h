@@ -16,7 +16,7 @@ inline double seconds_since(Clock::time_point start) {
 struct StageTimes {
   double matrices = 0;   // every W x
   double selection = 0;  // dsa_indexer_topk
-  double attention = 0;  // dsa_sparse_attn
+  double attention = 0;  // dsa_sparse_attn, or dsa_forward, which selects too
 };
 
 // Adds the seconds of its life to one of them. What was enqueued before is not counted, what is

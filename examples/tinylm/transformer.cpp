@@ -125,12 +125,12 @@ void Transformer::attention_block(const Layer &layer, LayerCache &cache, int64_t
   cache.kv.write(first, rows, b.kv.data());
   b.typed_q.write(0, rows, b.absorbed.data());
 
-  const bool sparse = mode_ == AttentionMode::kSparse;
-  if (sparse) select(layer, cache, first, rows, b, times);
-  {
+  if (mode_ == AttentionMode::kSparse) {
+    project_index(layer, cache, first, rows, b, times);
+    select_and_attend(cache, first, rows, b, times);
+  } else {
     const Timed timed(compute_, times.attention);
-    attention_.attend(rows, first + rows, b.typed_q, cache, sparse ? b.indices.data() : nullptr,
-                      b.latent.data());
+    attention_.attend(rows, first + rows, b.typed_q, cache, nullptr, b.latent.data());
   }
 
   {
@@ -146,9 +146,9 @@ void Transformer::attention_block(const Layer &layer, LayerCache &cache, int64_t
   compute_.add(rows * d, b.x.data(), b.h.data());
 }
 
-// The lightning indexer's projections of h, then the top-k over all index keys up to each row.
-void Transformer::select(const Layer &layer, LayerCache &cache, int64_t first, int64_t rows,
-                         Buffers &b, StageTimes &times) {
+// The lightning indexer's projections of h.
+void Transformer::project_index(const Layer &layer, LayerCache &cache, int64_t first, int64_t rows,
+                                Buffers &b, StageTimes &times) {
   const Config &c = model_.config;
   const int64_t d = c.d_model;
   const int64_t dim = c.index_dim;
@@ -169,10 +169,25 @@ void Transformer::select(const Layer &layer, LayerCache &cache, int64_t first, i
   compute_.multiply(rows * c.index_heads, b.index_w.data(), scale);
   cache.index_keys.write(first, rows, b.index_k.data());
   b.typed_index_q.write(0, rows, b.index_q.data());
-  b.indices.resize(rows * attention_.selected(first + rows));
+}
 
-  const Timed timed(compute_, times.selection);
-  attention_.select(rows, first + rows, b.typed_index_q, b.index_w.data(), cache, b.indices.data());
+// The top-k over all index keys up to each row, and attention to what it selects.
+void Transformer::select_and_attend(LayerCache &cache, int64_t first, int64_t rows, Buffers &b,
+                                    StageTimes &times) {
+  if (attention_.has_route()) {
+    const Timed timed(compute_, times.attention);
+    attention_.forward(rows, first + rows, b.typed_index_q, b.index_w.data(), b.typed_q, cache,
+                       b.latent.data());
+    return;
+  }
+  b.indices.resize(rows * attention_.selected(first + rows));
+  {
+    const Timed timed(compute_, times.selection);
+    attention_.select(rows, first + rows, b.typed_index_q, b.index_w.data(), cache,
+                      b.indices.data());
+  }
+  const Timed timed(compute_, times.attention);
+  attention_.attend(rows, first + rows, b.typed_q, cache, b.indices.data(), b.latent.data());
 }
 
 void Transformer::rotate(const Buffers &b, int64_t rows, int64_t vectors, const float *from,

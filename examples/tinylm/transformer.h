@@ -52,8 +52,10 @@ class Transformer {
                   StageTimes &times, const Report &report);
   void attention_block(const Layer &layer, LayerCache &cache, int64_t first, int64_t rows,
                        Buffers &b, StageTimes &times);
-  void select(const Layer &layer, LayerCache &cache, int64_t first, int64_t rows, Buffers &b,
-              StageTimes &times);
+  void project_index(const Layer &layer, LayerCache &cache, int64_t first, int64_t rows, Buffers &b,
+                     StageTimes &times);
+  void select_and_attend(LayerCache &cache, int64_t first, int64_t rows, Buffers &b,
+                         StageTimes &times);
   // Rotates [rows, vectors] of the rope's width from one place to another.
   void rotate(const Buffers &b, int64_t rows, int64_t vectors, const float *from, int64_t from_row,
               int64_t from_vector, float *to, int64_t to_row, int64_t to_vector);

@@ -2,13 +2,15 @@
 #include <cinttypes>
 
 #include "api/dispatch.h"
-#include "api/forward_call.h"
+#include "api/forward_choice.h"
+#include "hybrid/staging.h"
+#include "hybrid/stream_memory.h"
 
 namespace dsa {
 namespace {
 
-const Route& planned_route(const dsa_ctx& ctx, const dsa_plan& plan, const ForwardCall& call,
-                           int32_t route) {
+// The route of the plan, if that is for this call.
+int32_t planned_route(const dsa_ctx& ctx, const dsa_plan& plan, int32_t route) {
   if (plan.ctx != &ctx) fail(DSA_ERROR_INVALID, "exec.plan was made by another context");
   if (!plan.route) {
     fail(DSA_ERROR_INVALID, "exec.plan is for operation %d, the call is %d", plan.kernel->operation,
@@ -18,8 +20,52 @@ const Route& planned_route(const dsa_ctx& ctx, const dsa_plan& plan, const Forwa
     fail(DSA_ERROR_INVALID, "exec.plan is for route %d, forward.route is %d", plan.route->id,
          route);
   }
-  return choose_route(ctx, call, plan.route->id);
+  return plan.route->id;
 }
+
+// A call whose tensors lie on the other side: they are copied there, and the results back. Finished
+// on return; what the caller sees of an error is the call's outputs untouched.
+class StagedRun {
+ public:
+  StagedRun(dsa_ctx& ctx, const dsa_forward_desc& desc, const Route& route, void* stream)
+      : ctx_(ctx),
+        stream_(stream),
+        on_gpu_(is_gpu_route(route)),
+        staged_(desc, on_gpu_ ? DSA_DEVICE_CUDA : DSA_DEVICE_CPU, on_gpu_ ? ctx.device()->id : 0),
+        device_memory_(*ctx.cuda, stream, on_gpu_ ? staged_.bytes() : 0),
+        host_memory_(ctx.workspaces, on_gpu_ ? 0 : staged_.bytes()) {
+    staged_.place(on_gpu_ ? device_memory_.data() : host_memory_.data());
+  }
+  // No copy is under way when the memory goes.
+  ~StagedRun() {
+    BackendError error;
+    ctx_.cuda->tell(&BackendServices::wait_stream, stream_, &error);
+  }
+  StagedRun(const StagedRun&) = delete;
+  StagedRun& operator=(const StagedRun&) = delete;
+
+  void operator()(const Route& route, Run run) {
+    const CopyRows copy = [this](char* to, int64_t to_step, const char* from, int64_t from_step,
+                                 int64_t width, int64_t rows) {
+      ctx_.cuda->ask(&BackendServices::copy_rows, static_cast<void*>(to), to_step,
+                     static_cast<const void*>(from), from_step, width, rows, stream_);
+    };
+    staged_.copy_in(copy);
+    if (!on_gpu_) ctx_.cuda->ask(&BackendServices::wait_stream, stream_);
+    run.workspace = nullptr;
+    route.run(ctx_, make_forward(ctx_, staged_.desc(), true), run);
+    staged_.copy_out(copy);
+    ctx_.cuda->ask(&BackendServices::wait_stream, stream_);
+  }
+
+ private:
+  dsa_ctx& ctx_;
+  void* stream_;
+  bool on_gpu_;
+  StagedForward staged_;
+  StreamMemory device_memory_;
+  WorkspacePool::Lease host_memory_;
+};
 
 void run_forward(dsa_ctx& ctx, const dsa_forward_desc& desc, const dsa_exec* exec) {
   ForwardCall call = make_forward(ctx, desc, true);
@@ -28,8 +74,9 @@ void run_forward(dsa_ctx& ctx, const dsa_forward_desc& desc, const dsa_exec* exe
   if (call.on_gpu()) {
     ctx.cuda->ask(&BackendServices::is_capturing, exec ? exec->stream : nullptr, &call.capturing);
   }
-  const Route& route = exec && exec->plan ? planned_route(ctx, *exec->plan, call, desc.route)
-                                          : choose_route(ctx, call, desc.route);
+  const int32_t asked =
+      exec && exec->plan ? planned_route(ctx, *exec->plan, desc.route) : desc.route;
+  const ForwardChoice choice = choose_route(ctx, desc, call, asked);
   Run run;
   run.parallel = &ctx.parallel;
   if (exec) {
@@ -37,15 +84,15 @@ void run_forward(dsa_ctx& ctx, const dsa_forward_desc& desc, const dsa_exec* exe
     run.stream = exec->stream;
     run.workspace = static_cast<char*>(exec->workspace);
   }
-  const uint64_t needed = route.workspace(ctx, call);
-  if (ctx.log.dispatch()) {
-    ctx.log.write(2, "dispatch: %s, workspace %" PRIu64 " bytes", route.name, needed);
-  }
-  if (run.workspace && exec->workspace_size < needed) {
+  if (run.workspace && exec->workspace_size < choice.workspace) {
     fail(DSA_ERROR_WORKSPACE, "exec.workspace_size is %" PRIu64 ", %s needs %" PRIu64,
-         exec->workspace_size, route.name, needed);
+         exec->workspace_size, choice.route->name, choice.workspace);
   }
-  route.run(ctx, call, run);
+  if (choice.staged) {
+    StagedRun(ctx, desc, *choice.route, run.stream)(*choice.route, run);
+  } else {
+    choice.route->run(ctx, call, run);
+  }
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include "api/descriptor.h"
 #include "core/error.h"
 #include "core/pick.h"
-#include "hybrid/pick.h"
 
 namespace dsa {
 namespace {
@@ -69,17 +68,6 @@ void check_apart(const dsa_indexer_topk_desc& s, const dsa_sparse_attn_desc& a) 
                  select_inputs);
 }
 
-const char* route_word(const Route& route) { return route.name + sizeof("forward.") - 1; }
-
-std::string refusal(const dsa_ctx& ctx, const ForwardCall& call, const Route& route) {
-  std::string reason = route.refuse(ctx, call);
-  if (!reason.empty() || call.memory_limit == 0) return reason;
-  const uint64_t bytes = route.workspace(ctx, call);
-  if (bytes <= call.memory_limit) return "";
-  return "it needs " + std::to_string(bytes) + " bytes of workspace, memory_limit is " +
-         std::to_string(call.memory_limit);
-}
-
 }  // namespace
 
 ForwardCall make_forward(const dsa_ctx& ctx, const dsa_forward_desc& d, bool needs_data) {
@@ -117,43 +105,6 @@ ForwardCall make_forward(const dsa_ctx& ctx, const dsa_forward_desc& d, bool nee
   call.attend = make_params(attend, kind);
   if (needs_data) check_apart(*d.select, *d.attend);
   return call;
-}
-
-const Route& choose_route(const dsa_ctx& ctx, const ForwardCall& call, int32_t route,
-                          std::vector<std::string>* refused) {
-  std::vector<const Route*> usable;
-  std::string reasons;
-  for (const Route* candidate : forward_routes()) {
-    if (call.capturing && !candidate->capturable) {
-      if (candidate->id == route) {
-        fail(DSA_ERROR_CAPTURE, "forward.route is %d (%s), which cannot be captured", route,
-             route_word(*candidate));
-      }
-      continue;
-    }
-    const std::string reason = refusal(ctx, call, *candidate);
-    if (reason.empty()) {
-      usable.push_back(candidate);
-      continue;
-    }
-    if (candidate->id == route) {
-      fail(DSA_ERROR_UNSUPPORTED, "forward.route is %d (%s): %s", route, route_word(*candidate),
-           reason.c_str());
-    }
-    const std::string line = std::string(candidate->name) + ": " + reason;
-    reasons += (reasons.empty() ? "" : "; ") + line;
-    if (refused) refused->push_back(line);
-  }
-  if (route == DSA_ROUTE_AUTO) {
-    if (usable.empty()) {
-      fail(DSA_ERROR_UNSUPPORTED, "forward: no route takes this call; %s", reasons.c_str());
-    }
-    return pick_route(ctx, call, usable);
-  }
-  for (const Route* candidate : usable) {
-    if (candidate->id == route) return *candidate;
-  }
-  fail(DSA_ERROR_UNSUPPORTED, "forward.route is %d: this build has no such route", route);
 }
 
 }  // namespace dsa

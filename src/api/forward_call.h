@@ -1,5 +1,4 @@
-// dsa_forward's descriptor as a checked call, and its route: for the call and for the questions
-// about it.
+// dsa_forward's descriptor as a checked call: for the call and for the questions about it.
 #pragma once
 
 #include "api/make_params.h"
@@ -9,10 +8,5 @@ namespace dsa {
 
 // Throws what dsa_indexer_topk and dsa_sparse_attn would, and what the two have against each other.
 ForwardCall make_forward(const dsa_ctx& ctx, const dsa_forward_desc& desc, bool needs_data);
-
-// The route that `route` (DSA_ROUTE_...) means for this call; throws why there is none. `refused`
-// (optional) collects what is to be said of the others.
-const Route& choose_route(const dsa_ctx& ctx, const ForwardCall& call, int32_t route,
-                          std::vector<std::string>* refused = nullptr);
 
 }  // namespace dsa

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "api/dispatch.h"
-#include "api/forward_call.h"
+#include "api/forward_choice.h"
 
 namespace dsa {
 namespace {
@@ -27,13 +27,12 @@ bool is_forward(const void* desc) {
   return head[1] == DSA_OP_FORWARD;
 }
 
-// The same for dsa_forward: f(call, route).
+// The same for dsa_forward: f(desc, call).
 template <class F>
-void with_route(const dsa_ctx& ctx, const void* desc, std::vector<std::string>* refused, F&& f) {
+void with_forward(const dsa_ctx& ctx, const void* desc, F&& f) {
   const auto* typed = static_cast<const dsa_forward_desc*>(desc);
   check_descriptor("forward", typed, DSA_OP_FORWARD);
-  const ForwardCall call = make_forward(ctx, *typed, false);
-  f(call, choose_route(ctx, call, typed->route, refused));
+  f(*typed, make_forward(ctx, *typed, false));
 }
 
 template <class F>
@@ -66,7 +65,9 @@ dsa_status dsa_supports(dsa_ctx* ctx, const void* desc) {
   return guarded([&] {
     if (!ctx) fail(DSA_ERROR_INVALID, "supports: ctx is NULL");
     if (is_forward(desc)) {
-      return with_route(*ctx, desc, nullptr, [](const ForwardCall&, const Route&) {});
+      return with_forward(*ctx, desc, [&](const dsa_forward_desc& d, const ForwardCall& call) {
+        choose_route(*ctx, d, call, d.route);
+      });
     }
     with_params(*ctx, desc, [&](const Call& call) { pick_kernel(*ctx, call); });
   });
@@ -77,8 +78,8 @@ dsa_status dsa_workspace_size(dsa_ctx* ctx, const void* desc, uint64_t* bytes) {
     if (!ctx) fail(DSA_ERROR_INVALID, "workspace_size: ctx is NULL");
     if (!bytes) fail(DSA_ERROR_INVALID, "workspace_size: bytes is NULL");
     if (is_forward(desc)) {
-      return with_route(*ctx, desc, nullptr, [&](const ForwardCall& call, const Route& route) {
-        *bytes = route.workspace(*ctx, call);
+      return with_forward(*ctx, desc, [&](const dsa_forward_desc& d, const ForwardCall& call) {
+        *bytes = forward_workspace(*ctx, d, call);
       });
     }
     with_params(*ctx, desc, [&](const Call& call) {
@@ -95,8 +96,9 @@ dsa_status dsa_plan_create(dsa_ctx* ctx, const void* desc, dsa_plan** out) {
     auto plan = std::make_unique<dsa_plan>();
     plan->ctx = ctx;
     if (is_forward(desc)) {
-      with_route(*ctx, desc, &plan->refused,
-                 [&](const ForwardCall&, const Route& route) { plan->route = &route; });
+      with_forward(*ctx, desc, [&](const dsa_forward_desc& d, const ForwardCall& call) {
+        plan->route = choose_route(*ctx, d, call, d.route, &plan->refused).route;
+      });
     } else {
       with_params(*ctx, desc, [&](const Call& call) {
         plan->kernel = &pick_kernel(*ctx, call, &plan->refused);

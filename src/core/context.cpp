@@ -93,6 +93,7 @@ Environment Environment::read() {
   e.cpu_isa = environment_text("DSA_CPU_ISA");
   e.kernel_glob = environment_text("DSA_KERNEL");
   e.backend_path = environment_text("DSA_BACKEND_PATH");
+  e.tune_file = environment_text("DSA_TUNE_FILE");
   e.num_threads = positive_number("DSA_NUM_THREADS");
   return e;
 }
@@ -113,6 +114,7 @@ dsa_ctx::dsa_ctx(const dsa_ctx_options& options)
               tier_why.c_str(), cpus.threads, cpus.why.c_str());
   }
   judge_kernels();
+  read_tune(options);
   if (device()) {
     hybrid = std::make_unique<dsa::HybridRing>(*cuda, cpus, options.pinned_bytes);
     if (options.flags & DSA_CTX_HYBRID_READY) hybrid->make_ready();
@@ -148,4 +150,17 @@ void dsa_ctx::judge_kernels() {
   };
   judge(dsa::cpu_kernels());
   if (cuda) judge(cuda->kernels());
+}
+
+void dsa_ctx::read_tune(const dsa_ctx_options& options) {
+  machine = dsa::machine_line(tier, device());
+  tune_path = dsa::find_tune_path(options.tune_path, environment.tune_file, machine);
+  dsa::Tune read = dsa::Tune::built_in();
+  read.has_gpu = device() != nullptr;
+  const std::string why = dsa::load_tune(tune_path.path, machine, read);
+  const std::string name = tune_path.path.empty() ? "no file" : tune_path.path;
+  const std::string from =
+      why.empty() ? "constants of " + name : "built-in constants (" + name + ": " + why + ")";
+  tune.set(read, from);
+  if (log.context()) log.write(2, "context: %s", from.c_str());
 }

@@ -13,6 +13,7 @@
 #include "core/workspace.h"
 #include "cpu/isa.h"
 #include "dsa.h"
+#include "hybrid/tune_file.h"
 
 namespace dsa {
 
@@ -27,7 +28,7 @@ struct KernelState {
 
 // Settings of the environment, read once.
 struct Environment {
-  std::string log, cpu_isa, kernel_glob, backend_path;
+  std::string log, cpu_isa, kernel_glob, backend_path, tune_file;
   int32_t num_threads = 0;
   static Environment read();
 };
@@ -49,6 +50,9 @@ struct dsa_ctx {
   dsa::WorkspacePool workspaces;
   std::vector<dsa::KernelState> kernels;    // in registry order
   std::unique_ptr<dsa::HybridRing> hybrid;  // of a device
+  std::string machine;                      // one line, whose constants `tune` holds
+  dsa::TunePath tune_path;                  // their file
+  dsa::TuneSlot tune;
 
   // The CUDA device, or nullptr.
   const dsa::DeviceInfo* device() const {
@@ -62,6 +66,7 @@ struct dsa_ctx {
  private:
   std::unique_ptr<dsa::CudaModule> open_device(const dsa_ctx_options& options);
   void judge_kernels();
+  void read_tune(const dsa_ctx_options& options);
 };
 
 struct dsa_plan {

@@ -76,6 +76,7 @@ std::string describe(const dsa_ctx& ctx) {
   line("cuda_module", ctx.cuda ? quoted(ctx.cuda->path()) : "null");
   line("cuda_runtime", ctx.cuda ? quoted(ctx.cuda->runtime_version()) : "null");
   line("cuda_missing", quoted(ctx.cuda_missing));
+  line("tune", quoted(ctx.tune.from()));
   out += "  \"kernels\": [\n";
   for (size_t i = 0; i < ctx.kernels.size(); ++i) {
     const KernelState& state = ctx.kernels[i];

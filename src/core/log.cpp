@@ -25,7 +25,8 @@ Log::Log(dsa_log callback, void* user, const char* topics)
       user_(user),
       dispatch_(has_topic(topics, "dispatch")),
       context_(has_topic(topics, "context")),
-      stages_(has_topic(topics, "stages")) {}
+      stages_(has_topic(topics, "stages")),
+      stages_alone_(has_topic(topics, "stages_alone")) {}
 
 void Log::write(int32_t level, const char* format, ...) const {
   char text[512];

@@ -12,7 +12,8 @@ class Log {
 
   bool dispatch() const { return dispatch_; }
   bool context() const { return context_; }
-  bool stages() const { return stages_; }
+  bool stages() const { return stages_ || stages_alone_; }
+  bool stages_alone() const { return stages_alone_; }
   // level as dsa_log.
   void write(int32_t level, const char* format, ...) const __attribute__((format(printf, 3, 4)));
 
@@ -22,6 +23,7 @@ class Log {
   bool dispatch_;
   bool context_;
   bool stages_;
+  bool stages_alone_;
 };
 
 }  // namespace dsa

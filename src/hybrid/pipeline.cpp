@@ -35,13 +35,14 @@ Pipeline::Pipeline(dsa_ctx& ctx, const ForwardCall& call, const Run& run, bool f
       layout_(call, filtered),
       memory_(memory),
       scratch_(scratch),
-      timeline_(cuda_, ctx.log, run.stream) {}
+      timeline_(cuda_, ctx.log, run.stream, ring_.sums) {}
 
 int64_t Pipeline::rows_of(int64_t chunk) const {
   return std::min(chunks_.rows, call_.select.indexer.rows.count - chunks_.first_row(chunk));
 }
 
 void Pipeline::copy(void* to, const void* from, int64_t bytes, void* stream) {
+  if (stream == ring_.stream) shipped_bytes_ += bytes;
   if (bytes > 0) cuda_.ask(&BackendServices::copy, to, from, static_cast<uint64_t>(bytes), stream);
 }
 
@@ -58,7 +59,7 @@ void Pipeline::run() {
   }
   attend(chunks_.count - 1);
   timeline_.write(filtered_ ? "hybrid_prefilter" : "hybrid", chunks_.rows,
-                  call_.select.indexer.rows.count);
+                  call_.select.indexer.rows.count, shipped_bytes_);
 }
 
 void Pipeline::ship_up_to(int64_t last) {
@@ -115,7 +116,7 @@ void Pipeline::select(int64_t c) {
   };
   bool is_there = false;
   cuda_.ask(&BackendServices::has_happened, copied, &is_there);
-  if (!is_there) {
+  if (!is_there || timeline_.alone()) {
     before();
     cuda_.ask(&BackendServices::wait, copied);
   }

@@ -41,6 +41,7 @@ class Pipeline {
   char* const scratch_;
   Timeline timeline_;
   int64_t next_ = 0;  // the chunk to be shipped next
+  int64_t shipped_bytes_ = 0;
 };
 
 }  // namespace dsa

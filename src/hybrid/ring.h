@@ -7,6 +7,7 @@
 #include "core/cuda_module.h"
 #include "core/topology.h"
 #include "hybrid/chunks.h"
+#include "hybrid/timeline.h"
 
 namespace dsa {
 
@@ -24,6 +25,7 @@ class HybridRing {
   void make_ready();
 
   std::mutex turn;
+  StageSums* sums = nullptr;  // with a turn: where dsa_tune wants the stages of calls
   // With a turn, when ready.
   char* slot(int64_t chunk) const { return memory_ + uint64_t(chunk % kHybridSlots) * slot_bytes_; }
   void* stream = nullptr;           // of copies to the host

@@ -13,8 +13,13 @@ const char* stage_name(Stage stage) {
 
 }  // namespace
 
-Timeline::Timeline(CudaModule& cuda, const Log& log, void* stream)
-    : cuda_(cuda), log_(log), wanted_(log.stages()), stream_(stream) {
+Timeline::Timeline(CudaModule& cuda, const Log& log, void* stream, StageSums* sums)
+    : cuda_(cuda),
+      log_(log),
+      sums_(sums),
+      wanted_(log.stages() || sums),
+      alone_(log.stages_alone() || sums),
+      stream_(stream) {
   if (!wanted_) return;
   cuda_.ask(&BackendServices::wait_stream, stream);
   mark(start_, stream);
@@ -45,7 +50,7 @@ double Timeline::now() const {
       .count();
 }
 
-void Timeline::write(const char* route, int64_t rows, int64_t all_rows) {
+void Timeline::write(const char* route, int64_t rows, int64_t all_rows, int64_t shipped_bytes) {
   if (!wanted_) return;
   cuda_.ask(&BackendServices::wait_stream, stream_);
   std::stable_sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
@@ -58,10 +63,17 @@ void Timeline::write(const char* route, int64_t rows, int64_t all_rows) {
       cuda_.ask(&BackendServices::elapsed, start_, entry.events[i], &ms);
       entry.ms[i] = static_cast<double>(ms);
     }
+    if (sums_) sums_->ms[static_cast<int>(entry.stage)] += entry.ms[1] - entry.ms[0];
+    if (!log_.stages()) continue;
     const int64_t first = entry.chunk * rows;
     log_.write(2, "stages: %s chunk %" PRId64 " rows %" PRId64 "..%" PRId64 " %s %.4f %.4f", route,
                entry.chunk, first, std::min(first + rows, all_rows), stage_name(entry.stage),
                entry.ms[0], entry.ms[1]);
+  }
+  if (log_.stages()) log_.write(2, "stages: %s shipped %" PRId64 " bytes", route, shipped_bytes);
+  if (sums_) {
+    sums_->chunks = (all_rows + rows - 1) / rows;
+    sums_->shipped_bytes = shipped_bytes;
   }
 }
 

@@ -203,11 +203,33 @@ TEST(Tinylm, LastLine) {
        {"--bytes 600 --generate 8", "--bytes 600 --generate 8 --dtype bf16",
         "--bytes 600 --generate 0 --dense", "--bytes 600 --generate 2 --topk 64",
         "--bytes 600 --generate 2 --topk 100000", "--bytes 1 --generate 1",
+        "--bytes 600 --generate 2 --route auto --topk 100000",
         "--bytes 300 --generate 2 --threads 1 --prompt 'def x' --long-to 3000"}) {
     SCOPED_TRACE(options);
     const Result r = run(options);
     EXPECT_EQ(r.code, 0) << r.err;
     EXPECT_TRUE(is_last_line(last_line(r.out))) << last_line(r.out);
+  }
+}
+
+// One call or two: the same kernels on the same numbers.
+TEST(Tinylm, RoutesGiveTheSameLoss) {
+  for (const char *dtype : {"f32", "bf16"}) {
+    const std::string options = std::string("--bytes 600 --generate 40 --dtype ") + dtype;
+    const Result two_steps = run(options);
+    EXPECT_EQ(two_steps.code, 0) << two_steps.err;
+    for (const char *route : {"cpu", "auto"}) {
+      SCOPED_TRACE(route);
+      const Result r = run(options + " --route " + route);
+      EXPECT_EQ(r.code, 0) << r.err;
+      EXPECT_NE(r.out.find("forward.cpu"), std::string::npos) << r.out;
+      EXPECT_EQ(last_line(r.out), last_line(two_steps.out));
+      const auto differences = [](const std::string &out) {
+        const size_t begin = out.find("|loss - reference|");
+        return out.substr(begin, out.find('\n', begin) - begin);
+      };
+      EXPECT_EQ(differences(r.out), differences(two_steps.out));
+    }
   }
 }
 
@@ -241,6 +263,9 @@ TEST(Tinylm, BadOptions) {
   expect_bad_input("--prompt ''", "--prompt is empty");
   if (!fs::exists("/dev/nvidiactl")) expect_bad_input("--device cuda", "--device cuda: ");
   expect_bad_input("--device tpu", "--device tpu: ");
+  expect_bad_input("--route scenic", "--route scenic: not a route (auto, gpu, cpu, hybrid, ");
+  expect_bad_input("--route hybrid", "--route hybrid needs --device cuda");
+  expect_bad_input("--route gpu", "--route gpu needs --device cuda");
   expect_bad_input("--no-such-option", "--no-such-option");
   expect_bad_input("--text /nonexistent", "cannot read /nonexistent");
   expect_bad_input("--text /", "cannot read /");
@@ -249,8 +274,9 @@ TEST(Tinylm, BadOptions) {
 TEST(Tinylm, Help) {
   const Result r = run("--help");
   EXPECT_EQ(r.code, 0);
-  for (const char *option : {"--text", "--prompt", "--topk", "--dtype", "--dense", "--long",
-                             "--bytes", "--generate", "--model", "--threads", "--device"}) {
+  for (const char *option :
+       {"--text", "--prompt", "--topk", "--dtype", "--dense", "--long", "--bytes", "--generate",
+        "--model", "--threads", "--device", "--route"}) {
     EXPECT_NE(r.out.find(option), std::string::npos) << option;
   }
 }

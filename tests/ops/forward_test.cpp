@@ -130,13 +130,34 @@ TEST(Forward, Refusals) {
     s.select.indices = s.rows_of_3();
     s.select.indices.data = s.kv;
   });
-  expect(kUnsupported, "forward.route is 1 (gpu): the tensors are on the CPU",
-         [](Small& s) { s.d.route = DSA_ROUTE_GPU; });
-  expect(kUnsupported, "bytes of workspace, memory_limit is 1",
-         [](Small& s) { s.d.memory_limit = 1; });
   if (device_wanted()) return;
+  expect(kUnsupported, "forward.route is 1 (gpu): the context has no CUDA device",
+         [](Small& s) { s.d.route = DSA_ROUTE_GPU; });
   expect(DSA_ERROR_NO_BACKEND, "sparse_attn.q.device is 2",
          [](Small& s) { s.attend.q.device = DSA_DEVICE_CUDA; });
+}
+
+// What was tried for the device that a route would need.
+TEST(Forward, RefusalsSayWhyThereIsNoDevice) {
+  dsa_ctx_options options{};
+  options.struct_size = sizeof options;
+  options.device = DSA_DEVICE_CUDA;
+  options.flags = DSA_CTX_DEVICE_OPTIONAL;
+  options.module_path = "/nonexistent/libdsa-cuda.so";
+  setenv("DSA_BACKEND_PATH", "/nonexistent", 1);
+  dsa_ctx* raw = nullptr;
+  const dsa_status status = dsa_ctx_create(&options, &raw);
+  unsetenv("DSA_BACKEND_PATH");
+  ASSERT_EQ(status, DSA_OK) << dsa_last_error();
+  const Context ctx(raw);
+  Small s;
+  EXPECT_EQ(dsa_forward(ctx.get(), &s.d, nullptr), DSA_OK) << dsa_last_error();
+  for (const int32_t route : {DSA_ROUTE_GPU, DSA_ROUTE_HYBRID, DSA_ROUTE_HYBRID_PREFILTER}) {
+    s.d.route = route;
+    EXPECT_EQ(dsa_forward(ctx.get(), &s.d, nullptr), DSA_ERROR_UNSUPPORTED);
+    EXPECT_TRUE(has(dsa_last_error(), "the context has no CUDA device: ")) << dsa_last_error();
+    EXPECT_TRUE(has(dsa_last_error(), "/nonexistent/libdsa-cuda.so")) << dsa_last_error();
+  }
 }
 
 TEST(Forward, PlansAndWorkspace) {
@@ -147,7 +168,7 @@ TEST(Forward, PlansAndWorkspace) {
   EXPECT_STREQ(dsa_plan_kernel(plan), "forward.cpu");
   bool gpu_refused = false;
   for (int32_t i = 0; const char* text = dsa_plan_refused(plan, i); ++i) {
-    gpu_refused = gpu_refused || has(text, "forward.gpu: the tensors are on the CPU");
+    gpu_refused = gpu_refused || has(text, "forward.gpu: ");
   }
   EXPECT_TRUE(gpu_refused);
   uint64_t bytes = 0;

@@ -1,0 +1,25 @@
+// What a sweep says in a few lines.
+#pragma once
+
+#include <vector>
+
+#include "report.h"
+
+namespace bench::routes {
+
+class Summary {
+ public:
+  void add(const std::vector<Record>& records_of_point);
+  void print(const Context& context) const;
+
+ private:
+  void print_best() const;
+  void print_auto() const;
+  void print_overlap() const;
+  void print_shipped() const;
+  void print_peers() const;
+
+  std::vector<std::vector<Record>> points_;
+};
+
+}  // namespace bench::routes

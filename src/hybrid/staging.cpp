@@ -136,7 +136,7 @@ Twin make_twin(const dsa_tensor& tensor, char* data) {
     dense *= tensor.shape[i];
   }
   twin.bytes = is_empty(tensor) ? 0 : static_cast<uint64_t>(step * bytes);
-  twin.tensor.data = data + below * bytes;
+  twin.tensor.data = data ? data + below * bytes : nullptr;
   return twin;
 }
 

@@ -21,6 +21,20 @@ struct Sizes {
 };
 constexpr Sizes kCpuSizes = {512, 1024, 64, 1024, 64, 4096, 512, 16, 256};
 constexpr Sizes kGpuSizes = {8192, 1024, 512, 8192, 1024, 65536, 8192, 256, 2048};
+constexpr int32_t kMultiprocessors = 132;  // of the GPU that they are made for
+
+// As many rows as keep a GPU of another size as busy.
+int64_t rows_for(int64_t rows, int32_t multiprocessors) {
+  return std::max<int64_t>(rows * multiprocessors / kMultiprocessors, 2);
+}
+Sizes gpu_sizes(int32_t multiprocessors) {
+  Sizes sizes = kGpuSizes;
+  for (int64_t* rows : {&sizes.index_rows, &sizes.wide_index_rows, &sizes.long_rows,
+                        &sizes.short_rows, &sizes.attend_rows, &sizes.wide_attend_rows}) {
+    *rows = rows_for(*rows, multiprocessors);
+  }
+  return sizes;
+}
 
 constexpr int64_t kLong = 16384, kShort = 64;  // columns
 constexpr int32_t kFew = 16, kMany = 2048;     // selected of a long row
@@ -222,34 +236,36 @@ double seconds_of(const StageSums& sums, Stage stage) {
 }
 
 // The shares of stages that no operation alone has, from a call whose rows are long.
-void measure_hybrid(Lab& lab, Tune& tune) {
-  constexpr int64_t kBatch = 2, kLength = 4096;
+void measure_hybrid(Lab& lab, Tune& tune, int32_t multiprocessors) {
+  constexpr int64_t kBatch = 2, kLongest = 4096;
   constexpr int32_t kK = 64;
-  constexpr double kRows = double(kBatch * kLength);
-  constexpr double kVisible = kRows * (kLength + 1) / 2;
+  const int64_t length = std::clamp<int64_t>(rows_for(kLongest, multiprocessors), 512, kLongest);
+  const auto rows = static_cast<double>(kBatch * length);
+  const double visible = rows * static_cast<double>(length + 1) / 2;
   HybridRates& h = tune.hybrid;
-  ForwardLab call(lab, kBatch, kLength, kK);
-  const double index = tune.gpu.index[kClassF32].seconds(2 * kVisible * kHeads * kDim, kVisible);
+  ForwardLab call(lab, kBatch, length, kK);
+  const double index = tune.gpu.index[kClassF32].seconds(2 * visible * kHeads * kDim, visible);
   const StageSums plain = call.stages(DSA_ROUTE_HYBRID);
-  h.pack_score = kVisible / rest(seconds_of(plain, Stage::kScore), index);
-  h.take_score = kVisible / seconds_of(plain, Stage::kCut);
-  h.cut_score = kVisible / seconds_of(plain, Stage::kSelect);
+  h.pack_score = visible / rest(seconds_of(plain, Stage::kScore), index);
+  h.take_score = visible / seconds_of(plain, Stage::kCut);
+  h.cut_score = visible / seconds_of(plain, Stage::kSelect);
   const StageSums filtered = call.stages(DSA_ROUTE_HYBRID_PREFILTER);
-  h.filter_score = kVisible / rest(seconds_of(filtered, Stage::kScore), index);
-  h.filter_kept = static_cast<double>(filtered.shipped_bytes) / 4 / (kRows * kK);
+  h.filter_score = visible / rest(seconds_of(filtered, Stage::kScore), index);
+  h.filter_kept = static_cast<double>(filtered.shipped_bytes) / 4 / (rows * kK);
 }
 
 // What a call and a chunk cost beside the work in them, from short rows.
-void measure_hybrid_calls(Lab& lab, Tune& tune) {
-  constexpr int64_t kBatch = 64, kLength = 256;
+void measure_hybrid_calls(Lab& lab, Tune& tune, int32_t multiprocessors) {
+  constexpr int64_t kLength = 256;
   constexpr int32_t kK = 16;
-  constexpr double kRows = double(kBatch * kLength);
-  constexpr double kVisible = kRows * (kLength + 1) / 2;
+  const int64_t batch = rows_for(64, multiprocessors);
+  const auto rows = static_cast<double>(batch * kLength);
+  const double visible = rows * (kLength + 1) / 2;
   HybridRates& h = tune.hybrid;
   {
-    ForwardLab call(lab, kBatch, kLength, kK);
+    ForwardLab call(lab, batch, kLength, kK);
     const StageSums sums = call.stages(DSA_ROUTE_HYBRID);
-    h.cut_row = kRows / rest(seconds_of(sums, Stage::kSelect), kVisible / h.cut_score);
+    h.cut_row = rows / rest(seconds_of(sums, Stage::kSelect), visible / h.cut_score);
     double all = 0, longest = 0;
     for (int i = 0; i < kStages; ++i) {
       all += sums.ms[i] * 1e-3;
@@ -309,14 +325,16 @@ Tune measure_machine(dsa_ctx& ctx, const std::function<void(double, const char*)
   tune.threads = ctx.parallel.max_lanes();
   Steps steps;
   CpuLab cpu(ctx);
+  const int32_t multiprocessors = tune.has_gpu ? ctx.device()->multiprocessors : 0;
+  const Sizes sizes = gpu_sizes(multiprocessors);
   std::optional<GpuLab> gpu;
   add_side(steps, cpu, kCpuSizes, DSA_ROUTE_CPU, kCpuTexts, tune.cpu);
   if (tune.has_gpu) {
     gpu.emplace(ctx);
-    add_side(steps, *gpu, kGpuSizes, DSA_ROUTE_GPU, kGpuTexts, tune.gpu);
+    add_side(steps, *gpu, sizes, DSA_ROUTE_GPU, kGpuTexts, tune.gpu);
     steps.add("the link between them", [&] { gpu->measure_link(tune.hybrid); });
-    steps.add("stages of a hybrid call", [&] { measure_hybrid(*gpu, tune); });
-    steps.add("short hybrid calls", [&] { measure_hybrid_calls(*gpu, tune); });
+    steps.add("stages of a hybrid call", [&] { measure_hybrid(*gpu, tune, multiprocessors); });
+    steps.add("short hybrid calls", [&] { measure_hybrid_calls(*gpu, tune, multiprocessors); });
   }
   steps.run(progress);
   return tune;

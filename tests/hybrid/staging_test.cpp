@@ -53,7 +53,7 @@ TEST_P(Staging, GivesTheSame) {
     ++ran;
   }
   std::printf("[ COMPARED ] route %d: %d calls, %d refused\n", route, ran, refused);
-  EXPECT_GT(ran, 20);
+  EXPECT_GT(ran, refused);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -55,7 +55,13 @@ void judge_divided(int32_t operation, Draw&& draw, Check&& check) {
     const Context std_threads = make_context_over(on_std_threads, nullptr, kernel.name);
     uint64_t divided = 0, ran = 0;
     const double end = now() + range.seconds * 0.25;
-    for (uint64_t seed = range.first; seed < range.first + range.count && now() < end; ++seed) {
+    // A short run goes on until a call was divided: only some are large enough.
+    const auto goes_on = [&](uint64_t seeds) {
+      if (kernel.on_cpu() && divided == 0) return seeds < 40;
+      return seeds < range.count && now() < end;
+    };
+    for (uint64_t seeds = 0; goes_on(seeds); ++seeds) {
+      const uint64_t seed = range.first + seeds;
       const auto c = draw(seed);
       if (supports(kernel.ctx.get(), c->d) != DSA_OK) continue;
       const std::string context = kernel.name + " seed " + std::to_string(seed) + describe(c->d);

@@ -1,8 +1,55 @@
 #include "cuda/device.h"
 
+#include <cuda.h>
+
 #include <cstdio>
 
 namespace dsa::cuda {
+namespace {
+
+// A function of the driver, without linking it.
+template <class F>
+F find_driver_function(const char* name) {
+  void* function = nullptr;
+  cudaDriverEntryPointQueryResult found;
+  const cudaError_t error =
+      cudaGetDriverEntryPointByVersion(name, &function, 12000, cudaEnableDefault, &found);
+  if (error != cudaSuccess || found != cudaDriverEntryPointSuccess) return nullptr;
+  return reinterpret_cast<F>(function);
+}
+
+struct Contexts {
+  decltype(&cuCtxGetCurrent) get = find_driver_function<decltype(get)>("cuCtxGetCurrent");
+  decltype(&cuCtxSetCurrent) set = find_driver_function<decltype(set)>("cuCtxSetCurrent");
+};
+
+const Contexts& contexts() {
+  static const Contexts found;
+  return found;
+}
+
+}  // namespace
+
+// The runtime's cudaGetDevice says 0 where the thread has no context: that does not tell it from
+// one with device 0.
+CurrentDevice::CurrentDevice(int32_t id) {
+  const Contexts& driver = contexts();
+  CUcontext context = nullptr;
+  if (!driver.get || !driver.set || driver.get(&context) != CUDA_SUCCESS) {
+    error_ = cudaErrorInsufficientDriver;
+    return;
+  }
+  before_ = context;
+  int current = 0;
+  error_ = context ? cudaGetDevice(&current) : cudaSuccess;
+  if (error_ != cudaSuccess || (context && current == id)) return;
+  error_ = cudaSetDevice(id);
+  changed_ = error_ == cudaSuccess;
+}
+
+CurrentDevice::~CurrentDevice() {
+  if (changed_) contexts().set(static_cast<CUcontext>(before_));
+}
 
 bool report(BackendError* error, const char* what, cudaError_t code) {
   if (code == cudaSuccess) return true;

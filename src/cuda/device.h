@@ -16,25 +16,18 @@ struct BackendDevice {
 
 namespace cuda {
 
-// The calling thread's current device, put back at the end.
+// Makes a device the calling thread's, and puts back what was: its context, which may be of the
+// caller's own making, or none (then no context of device 0 comes into being either).
 class CurrentDevice {
  public:
-  explicit CurrentDevice(int32_t id) {
-    error_ = cudaGetDevice(&before_);
-    if (error_ == cudaSuccess && before_ != id) {
-      error_ = cudaSetDevice(id);
-      changed_ = error_ == cudaSuccess;
-    }
-  }
-  ~CurrentDevice() {
-    if (changed_) cudaSetDevice(before_);
-  }
+  explicit CurrentDevice(int32_t id);
+  ~CurrentDevice();
   CurrentDevice(const CurrentDevice&) = delete;
   CurrentDevice& operator=(const CurrentDevice&) = delete;
   cudaError_t error() const { return error_; }
 
  private:
-  int32_t before_ = 0;
+  void* before_ = nullptr;  // CUcontext
   bool changed_ = false;
   cudaError_t error_;
 };

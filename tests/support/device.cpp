@@ -43,6 +43,9 @@ class Driver {
     if (!library_) throw std::runtime_error(dlerror());
     void* context = nullptr;
     call("cuInit", 0u);
+    // A thread without a context: device 0.
+    call("cuCtxGetCurrent", &context);
+    if (context) return;
     call("cuDevicePrimaryCtxRetain", &context, 0);
     call("cuCtxSetCurrent", context);
   }
@@ -200,6 +203,33 @@ dsa_status run_copied(Tensors tensors, const dsa_exec* exec,
   return status;
 }
 
+int device_count() {
+  int count = 0;
+  Driver::get().call("cuDeviceGetCount", &count);
+  return count;
+}
+
+int current_device() {
+  void* context = nullptr;
+  Driver::get().call("cuCtxGetCurrent", &context);
+  if (!context) return -1;
+  int device = 0;
+  Driver::get().call("cuCtxGetDevice", &device);
+  return device;
+}
+
+// Primary contexts are kept for the process, as the first one is.
+DeviceScope::DeviceScope(int device) {
+  void* context = nullptr;
+  Driver::get().call("cuDevicePrimaryCtxRetain", &context, device);
+  Driver::get().call("cuCtxPushCurrent_v2", context);
+}
+
+DeviceScope::~DeviceScope() {
+  void* context = nullptr;
+  Driver::get().call("cuCtxPopCurrent_v2", &context);
+}
+
 DeviceBytes::DeviceBytes(size_t bytes) : bytes_(bytes) {
   Driver::get().call("cuMemAlloc_v2", &address_, bytes > 0 ? bytes : size_t{1});
 }
@@ -220,21 +250,26 @@ void DeviceBytes::download(void* to, size_t bytes, size_t offset) const {
   Driver::get().call("cuMemcpyDtoH_v2", to, address_ + offset, bytes);
 }
 
+DeviceStream::DeviceStream() { Driver::get().call("cuStreamCreate", &stream_, 1u); }
+
+DeviceStream::~DeviceStream() { Driver::get().call("cuStreamDestroy_v2", stream_); }
+
+void DeviceStream::wait() { Driver::get().call("cuStreamSynchronize", stream_); }
+
 CapturedCall::CapturedCall(uint64_t workspace_bytes, const DeviceCall& call)
     : workspace_(workspace_bytes) {
   Driver& driver = Driver::get();
   workspace_.fill(0xff);
-  driver.call("cuStreamCreate", &stream_, 1u);
-  driver.call("cuStreamBeginCapture_v2", stream_, 0 /* global: any forbidden call ends it */);
+  driver.call("cuStreamBeginCapture_v2", stream_.get(), 0 /* global: any forbidden call ends it */);
   dsa_exec exec{};
   exec.struct_size = sizeof exec;
-  exec.stream = stream_;
+  exec.stream = stream_.get();
   if (workspace_bytes > 0) {
     exec.workspace = workspace_.data();
     exec.workspace_size = workspace_bytes;
   }
   status_ = call(&exec);
-  driver.call("cuStreamEndCapture", stream_, &graph_);
+  driver.call("cuStreamEndCapture", stream_.get(), &graph_);
   if (status_ == DSA_OK) {
     driver.call("cuGraphInstantiateWithFlags", &runnable_, graph_, 0ull);
   }
@@ -244,12 +279,11 @@ CapturedCall::~CapturedCall() {
   Driver& driver = Driver::get();
   if (runnable_) driver.call("cuGraphExecDestroy", runnable_);
   if (graph_) driver.call("cuGraphDestroy", graph_);
-  driver.call("cuStreamDestroy_v2", stream_);
 }
 
 void CapturedCall::run() {
-  Driver::get().call("cuGraphLaunch", runnable_, stream_);
-  Driver::get().call("cuStreamSynchronize", stream_);
+  Driver::get().call("cuGraphLaunch", runnable_, stream_.get());
+  stream_.wait();
 }
 
 }  // namespace support

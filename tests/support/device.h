@@ -57,7 +57,21 @@ using DeviceCall = std::function<dsa_status(const dsa_exec* exec)>;
 dsa_status run_copied(Tensors tensors, const dsa_exec* exec,
                       const std::function<uint64_t()>& bytes_needed, const DeviceCall& call);
 
-// Memory on the GPU that a test keeps.
+int device_count();
+// The device whose context is the calling thread's; -1 where it has none.
+int current_device();
+
+// Makes a device's primary context the calling thread's, as cudaSetDevice does, and puts back what
+// was.
+class DeviceScope {
+ public:
+  explicit DeviceScope(int device);
+  ~DeviceScope();
+  DeviceScope(const DeviceScope&) = delete;
+  DeviceScope& operator=(const DeviceScope&) = delete;
+};
+
+// Memory on the current GPU that a test keeps.
 class DeviceBytes {
  public:
   explicit DeviceBytes(size_t bytes);
@@ -75,7 +89,7 @@ class DeviceBytes {
   size_t bytes_;
 };
 
-// A dense tensor on the GPU.
+// A dense tensor on the current GPU.
 template <class T>
 class DeviceArray {
  public:
@@ -85,6 +99,7 @@ class DeviceArray {
     bytes_ = std::make_unique<DeviceBytes>(count_ * sizeof(T));
     tensor.data = bytes_->data();
     tensor.device = DSA_DEVICE_CUDA;
+    tensor.device_id = current_device();
   }
   size_t size() const { return count_; }
   void set(const std::vector<T>& values) { bytes_->upload(values.data(), count_ * sizeof(T)); }
@@ -102,6 +117,20 @@ class DeviceArray {
   std::unique_ptr<DeviceBytes> bytes_;
 };
 
+// A stream of the current GPU, which waits for no other.
+class DeviceStream {
+ public:
+  DeviceStream();
+  ~DeviceStream();
+  DeviceStream(const DeviceStream&) = delete;
+  DeviceStream& operator=(const DeviceStream&) = delete;
+  void* get() const { return stream_; }
+  void wait();
+
+ private:
+  void* stream_ = nullptr;
+};
+
 // A captured call; every run() replays it and waits.
 class CapturedCall {
  public:
@@ -115,8 +144,8 @@ class CapturedCall {
 
  private:
   DeviceBytes workspace_;
+  DeviceStream stream_;
   dsa_status status_;
-  void* stream_ = nullptr;
   void* graph_ = nullptr;
   void* runnable_ = nullptr;
 };

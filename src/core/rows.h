@@ -104,6 +104,19 @@ struct Rows {
     return most;
   }
 
+  // The same visible keys, of rows of scores that begin with their first visible key and to which
+  // the mask has been applied.
+  Rows from_begin() const {
+    Rows out = *this;
+    if (columns >= 0 && !columns_from_begin) {
+      if (columns < out.key_limit) out.key_limit = columns;
+      out.columns = -1;
+    }
+    out.columns_from_begin = true;
+    out.mask = {};
+    return out;
+  }
+
   // Column of key s in scores and mask.
   DSA_HOST_DEVICE int64_t column(const RowSpan& span, int64_t s) const {
     return columns_from_begin ? s - span.begin : s;

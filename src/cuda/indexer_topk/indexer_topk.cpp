@@ -29,19 +29,6 @@ uint64_t row_bytes(const IndexerParams& p) {
                   256);
 }
 
-// A row of the score buffer starts with the row's first visible key, and the mask has been applied:
-// the same visible keys, said without the mask's columns.
-Rows rows_of_buffer(const Rows& rows) {
-  Rows out = rows;
-  if (rows.mask.given() && !rows.columns_from_begin) {
-    out.key_limit = std::min(out.key_limit, out.columns);
-    out.columns = -1;
-  }
-  out.columns_from_begin = true;
-  out.mask = {};
-  return out;
-}
-
 int64_t row_size(const IndexerParams& p) { return static_cast<int64_t>(row_bytes(p)); }
 
 // The score buffer as a tensor of which rows [first_row, ...) are there, `row` bytes each.
@@ -58,7 +45,7 @@ RowTensor score_view(const IndexerParams& p, int64_t first_row, char* buffer, in
 
 TopkParams selection(const IndexerTopkParams& p, const RowTensor& scores) {
   TopkParams out;
-  out.rows = rows_of_buffer(p.indexer.rows);
+  out.rows = p.indexer.rows.from_begin();
   out.scores = scores;
   out.select = p.select;
   return out;

@@ -39,12 +39,13 @@ bool is_plain(const RowTensor& integers) {
 }
 
 bool has_plain_outputs(const SelectParams& s, const Rows& rows) {
-  if (s.cut_only() || s.values.given() || s.index_base.given()) return false;
+  if (s.cut_only() || s.index_base.given()) return false;
   if (s.cut_score.given() || s.cut_index.given()) return false;
   if (s.counts.given() && !is_plain(s.counts)) return false;
   for (const RowTensor* list : {&s.indices, &s.slots}) {
     if (list->given() && !(is_plain(*list) && list->stride[0] == 1)) return false;
   }
+  if (s.values.given() && (s.values.split != 0 || s.values.stride[0] != 1)) return false;
   return !s.slots.given() ||
          (is_row_a_request(rows) && std::has_single_bit(static_cast<uint32_t>(s.slot_page_size)));
 }
@@ -98,6 +99,11 @@ DenseCall make_dense(const TopkCall& call) {
     d.slot_width = s.slots.extent[0];
     d.table = slot_table(s, p.rows, call.first_row, d.table_stride);
   }
+  if (s.values.given()) {
+    d.values = s.values.row(call.first_row);
+    d.value_stride = s.values.row_stride;
+    d.value_width = s.values.extent[0];
+  }
   if (s.counts.given()) {
     d.counts = s.counts.row_as<int32_t>(call.first_row);
     d.count_stride = s.counts.row_stride / 4;
@@ -116,9 +122,6 @@ int64_t most_places(const TopkCall& call) {
 
 const char* refuse_but_dense(const TopkCall& call, int32_t largest_k) {
   const TopkParams& p = call.p;
-  if (p.scores.stride[0] != 1 && p.scores.extent[0] > 1) return "scores that are not contiguous";
-  if (p.rows.mask.given()) return "a mask";
-  if (p.select.order == DSA_ORDER_SCORE && !p.select.cut_only()) return "DSA_ORDER_SCORE";
   if (p.select.k > largest_k) return "k above what fits into shared memory";
   if (p.rows.max_length() > INT32_MAX / 2) return "rows above 2^30";
   return nullptr;

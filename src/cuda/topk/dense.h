@@ -1,5 +1,5 @@
 // Dense calls: contiguous unmasked scores, a selection in index order. What all forms but kBlock
-// take.
+// take, and what stages.h makes of other calls.
 #pragma once
 
 #include "cuda/topk/form.h"
@@ -45,6 +45,9 @@ struct DenseCall {
   int64_t slot_width;
   SlotTable table;       // of the first row
   int64_t table_stride;  // bytes, from row to row
+  char* values;          // as indices, of the scores' dtype
+  int64_t value_stride;  // bytes, from row to row
+  int64_t value_width;
   TopkCall full;
 };
 
@@ -53,7 +56,7 @@ DenseCall make_dense(const TopkCall& call);
 // Scores of a row and of what may precede it in its first 16-byte slab.
 int64_t most_places(const TopkCall& call);
 
-// Why a call is not dense, or has a k above `largest_k`; nullptr else.
+// Why a call that says nothing else is above a form, or has a k above `largest_k`; nullptr else.
 const char* refuse_but_dense(const TopkCall& call, int32_t largest_k);
 
 // Most dynamic shared memory of a block on the current device.

@@ -49,10 +49,13 @@ class PlainOutput {
       table_.pages += i * c.table_stride;
     }
   }
+  __device__ static bool has_indices_alone(const DenseCall& c) { return !c.slots && !c.values; }
+
   // Key j is the selection's element `at`.
   __device__ void write(int32_t at, int32_t j) const {
     if (c_.indices) c_.indices[i_ * c_.index_stride + at] = j;
     if (c_.slots) c_.slots[i_ * c_.slot_stride + at] = slot_of(table_, j);
+    if (c_.values) copy_value(at, j);
   }
   __device__ void fill(int32_t count, int32_t thread, int32_t threads) const {
 #pragma unroll 1
@@ -63,9 +66,24 @@ class PlainOutput {
     for (int64_t at = count + thread; at < c_.slot_width; at += threads) {
       c_.slots[i_ * c_.slot_stride + at] = -1;
     }
+#pragma unroll 1
+    for (int64_t at = count + thread; at < c_.value_width; at += threads) {
+      store_element(c_.values + i_ * c_.value_stride, c_.dtype, at, -__builtin_inff());
+    }
   }
 
  private:
+  // The score's own bits.
+  __device__ void copy_value(int32_t at, int32_t j) const {
+    const char* const from = c_.scores + i_ * c_.score_stride;
+    char* const to = c_.values + i_ * c_.value_stride;
+    if (c_.dtype == DSA_F32) {
+      reinterpret_cast<uint32_t*>(to)[at] = __ldg(reinterpret_cast<const uint32_t*>(from) + j);
+    } else {
+      reinterpret_cast<uint16_t*>(to)[at] = __ldg(reinterpret_cast<const uint16_t*>(from) + j);
+    }
+  }
+
   const DenseCall& c_;
   const int64_t i_;
   SlotTable table_ = {};
@@ -88,14 +106,14 @@ __device__ inline void write_staged(const DenseCall& c, int64_t row_number, int3
     if (c.emits) write_any(c.full, row_number, at, staged, first_key, n, thread, threads);
     return;
   }
-  if (!c.slots) {
+  if (PlainOutput::has_indices_alone(c)) {
     int32_t* const out = c.indices + row_number * c.index_stride + at;
 #pragma unroll 1
     for (int32_t i = thread; i < n; i += threads) out[i] = first_key + staged[i];
     return;
   }
   const PlainOutput out(c, row_number);
-#pragma unroll 4  // reads of the table
+#pragma unroll 4  // reads of the table, and of scores
   for (int32_t i = thread; i < n; i += threads) out.write(at + i, first_key + staged[i]);
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "cuda/topk/form.h"
+#include "cuda/topk/split.h"
+#include "cuda/topk/stages.h"
 
 namespace dsa::cuda {
 namespace {
@@ -12,22 +14,48 @@ using namespace topk;
 // In order of preference, as in the registry.
 const Form* const kForms[] = {&kCluster, &kRegisters, &kWarp, &kSplit, &kGated, &kBlock};
 
-// A form as a kernel of dsa_topk.
+// A form with what stands before and behind it. kBlock takes any call as it is.
+const char* refuse(const Form& form, const TopkCall& c) {
+  if (&form == &kBlock) return nullptr;
+  const Stages stages(c);
+  const char* const reason = stages.refuse();
+  return reason ? reason : form.refuse(stages.form_call());
+}
+
+// Another form may take a call of fewer keys, or the batches of a call with shorter rows: what has
+// no workspace alone has none, all else enough for whichever it is.
+uint64_t workspace(const Form& form, const TopkCall& c, int32_t multiprocessors) {
+  const uint64_t stages = Stages(c).workspace();
+  const uint64_t own = form.workspace(c, multiprocessors);
+  if (stages == 0 && &form != &kBlock) return own;
+  return std::max(own, stages + split_workspace(c, multiprocessors));
+}
+
+cudaError_t launch(const Form& form, const TopkCall& c, const Run& run) {
+  return &form == &kBlock ? form.launch(c, run) : Stages(c).launch(form, run);
+}
+
+cudaError_t load(const Form& form) {
+  const cudaError_t error = form.load();
+  return &form == &kBlock || error != cudaSuccess ? error : load_stages();
+}
+
+// All that as a kernel of dsa_topk.
 template <const Form& form>
 const char* refuse(const TopkParams& p) {
-  return form.refuse(whole_call(p));
+  return refuse(form, whole_call(p));
 }
 template <const Form& form>
 uint64_t workspace(const TopkParams& p, int32_t multiprocessors) {
-  return form.workspace(whole_call(p), multiprocessors);
+  return workspace(form, whole_call(p), multiprocessors);
 }
 template <const Form& form>
 cudaError_t launch(const TopkParams& p, const Run& run) {
-  return form.launch(whole_call(p), run);
+  return launch(form, whole_call(p), run);
 }
 template <const Form& form>
 cudaError_t load() {
-  return form.load();
+  return load(form);
 }
 
 template <const Form& form>
@@ -51,8 +79,8 @@ cudaError_t enqueue_topk(const TopkParams& params, int64_t first_row, int64_t ro
                          const Run& run) {
   const TopkCall call = {params, first_row, row_count};
   for (const Form* form : kForms) {
-    if (form->runs_on(run.device->compute_capability) && !form->refuse(call)) {
-      return form->launch(call, run);
+    if (form->runs_on(run.device->compute_capability) && !refuse(*form, call)) {
+      return launch(*form, call, run);
     }
   }
   return cudaErrorNotSupported;
@@ -61,7 +89,7 @@ cudaError_t enqueue_topk(const TopkParams& params, int64_t first_row, int64_t ro
 uint64_t topk_workspace(const TopkParams& params, int64_t row_count, int32_t multiprocessors) {
   const TopkCall call = {params, 0, row_count};
   uint64_t bytes = 0;
-  for (const Form* form : kForms) bytes = std::max(bytes, form->workspace(call, multiprocessors));
+  for (const Form* form : kForms) bytes = std::max(bytes, workspace(*form, call, multiprocessors));
   return bytes;
 }
 
@@ -75,7 +103,7 @@ cudaError_t load_topk() {
     error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
   }
   for (const Form* form : kForms) {
-    if (error == cudaSuccess && form->runs_on(major * 10 + minor)) error = form->load();
+    if (error == cudaSuccess && form->runs_on(major * 10 + minor)) error = load(*form);
   }
   return error;
 }

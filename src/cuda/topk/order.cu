@@ -1,9 +1,9 @@
 #include <algorithm>
 
 #include "cuda/ptx.cuh"
+#include "cuda/topk/bucket_sort.cuh"
 #include "cuda/topk/dense_row.cuh"
 #include "cuda/topk/order.h"
-#include "cuda/topk/radix_sort.cuh"
 
 namespace dsa::cuda::topk {
 namespace {
@@ -52,27 +52,23 @@ __device__ void write_row(const DenseCall& c, int64_t i, int32_t count, At at, i
 constexpr int32_t kWarps = 4;  // of a block
 
 // Item i of lane l is element 32 i + l. All ascending.
-template <int kItems>
-__device__ void sort_in_warp(uint64_t (&x)[kItems]) {
+template <int kItems, class T>
+__device__ void sort_in_warp(T (&x)[kItems]) {
 #pragma unroll
   for (int32_t size = 2; size <= 32 * kItems; size *= 2) {
 #pragma unroll
     for (int32_t stride = size / 2; stride > 0; stride /= 2) {
 #pragma unroll
       for (int32_t i = 0; i < kItems; ++i) {
-        const bool rises = ((i * 32 + lane_id()) & size) == 0 || size == 32 * kItems;
+        const bool rises = ((i * 32 + lane_id()) & size) == 0;
         if (stride >= 32) {
-          const int32_t other = i + stride / 32;
           if ((i & stride / 32) != 0) continue;
-          if ((x[i] > x[other]) == rises) {
-            const uint64_t kept = x[i];
-            x[i] = x[other];
-            x[other] = kept;
-          }
+          const T a = x[i], b = x[i + stride / 32];
+          x[i] = rises ? min(a, b) : max(a, b);
+          x[i + stride / 32] = rises ? max(a, b) : min(a, b);
         } else {
-          const uint64_t other = __shfl_xor_sync(kAllLanes, x[i], stride);
-          const bool takes_lesser = ((lane_id() & stride) == 0) == rises;
-          if ((other < x[i]) == takes_lesser) x[i] = other;
+          const T other = __shfl_xor_sync(kAllLanes, x[i], stride);
+          x[i] = ((lane_id() & stride) == 0) == rises ? min(x[i], other) : max(x[i], other);
         }
       }
     }
@@ -81,7 +77,11 @@ __device__ void sort_in_warp(uint64_t (&x)[kItems]) {
 
 template <int kItems>
 __global__ void __launch_bounds__(kWarps * 32) order_by_warp(const __grid_constant__ OrderCall c) {
-  __shared__ int32_t sorted[kWarps][32 * kItems];
+  constexpr int32_t kPlaceBits = kItems == 1 ? 5 : kItems == 2 ? 6 : 7;
+  constexpr uint32_t kPlaces = 1u << kPlaceBits;
+  static_assert(kPlaces == 32 * kItems);
+  __shared__ int32_t keys_of[kWarps][kPlaces];  // as they came
+  __shared__ uint8_t order_of[kWarps][kPlaces];
   let_next_start();
   wait_for_previous();
   const int64_t i = int64_t{blockIdx.x} * kWarps + warp_id();
@@ -89,65 +89,68 @@ __global__ void __launch_bounds__(kWarps * 32) order_by_warp(const __grid_consta
   const DenseRow row = dense_row(c.dense, i);
   const int32_t* const list = c.list + i * c.list_stride;
   const int32_t before = first_key(c, i);
-  uint64_t x[kItems];
+  int32_t* const key_at = keys_of[warp_id()];
+  uint8_t* const order = order_of[warp_id()];
+  uint32_t keys[kItems], least = kBehind, most = 0;
   int32_t count = 0;
 #pragma unroll
   for (int32_t e = 0; e < kItems; ++e) {
     const int32_t at = e * 32 + lane_id();
     const int32_t s = at < c.length ? list[at] : -1;
+    key_at[at] = s - before;
     count += __popc(__ballot_sync(kAllLanes, s >= 0));
-    const uint32_t key = s >= 0 ? falling_key(c.dense, row.first, s - before) : kBehind;
-    x[e] = uint64_t{key} << 32 | static_cast<uint32_t>(s - before);
+    keys[e] = s >= 0 ? falling_key(c.dense, row.first, s - before) : kBehind;
+    least = min(least, keys[e]);
+    most = s >= 0 ? max(most, keys[e]) : most;
   }
-  sort_in_warp(x);
+  least = __reduce_min_sync(kAllLanes, least);
+  most = __reduce_max_sync(kAllLanes, most);
+  // Equal keys stay as they came. Mostly key and place fit into one word.
+  if (most - least < kBehind >> kPlaceBits) {
+    uint32_t x[kItems];
 #pragma unroll
-  for (int32_t e = 0; e < kItems; ++e) {
-    sorted[warp_id()][e * 32 + lane_id()] = static_cast<int32_t>(x[e]);
+    for (int32_t e = 0; e < kItems; ++e) {
+      x[e] = min(keys[e] - least, kBehind >> kPlaceBits) << kPlaceBits | (e * 32 + lane_id());
+    }
+    sort_in_warp(x);
+#pragma unroll
+    for (int32_t e = 0; e < kItems; ++e) order[e * 32 + lane_id()] = x[e] % kPlaces;
+  } else {
+    uint64_t x[kItems];
+#pragma unroll
+    for (int32_t e = 0; e < kItems; ++e) x[e] = uint64_t{keys[e]} << 32 | (e * 32 + lane_id());
+    sort_in_warp(x);
+#pragma unroll
+    for (int32_t e = 0; e < kItems; ++e) order[e * 32 + lane_id()] = static_cast<uint8_t>(x[e]);
   }
   __syncwarp();
   write_row(
-      c.dense, i, count, [&](int32_t at) { return sorted[warp_id()][at]; }, lane_id(), 32);
+      c.dense, i, count, [&](int32_t at) { return key_at[order[at]]; }, lane_id(), 32);
 }
 
 // By a block a row.
 template <int kThreads, int kItems>
 struct OrderShared {
-  RadixShared<kThreads, kItems> radix;
+  union {
+    BucketShared<kThreads, kItems> bucket;
+    RadixShared<kThreads> radix;
+  };
+  uint2 pairs[kThreads * kItems];
   uint32_t least, most;
   int32_t count;
 };
 
+// Finds the range of all threads' keys that are there, and takes its lower end from them.
 template <int kThreads, int kItems>
-__global__ void __launch_bounds__(kThreads) order_by_block(const __grid_constant__ OrderCall c) {
-  extern __shared__ __align__(16) char memory[];
-  auto& shared = *reinterpret_cast<OrderShared<kThreads, kItems>*>(memory);
-  let_next_start();
-  if (threadIdx.x == 0) {
-    shared.least = kBehind;
-    shared.most = 0;
-    shared.count = 0;
-  }
-  __syncthreads();
-  wait_for_previous();
-  const int64_t i = blockIdx.x;
-  const DenseRow row = dense_row(c.dense, i);
-  const int32_t* const list = c.list + i * c.list_stride;
-  const int32_t before = first_key(c, i);
-  SortItems<kItems> items;
-#pragma unroll
-  for (int32_t e = 0; e < kItems; ++e) {
-    const int32_t at = items.place(e);
-    items.values[e] = at < c.length ? list[at] - before : -1;
-  }
+__device__ uint32_t find_range(SortItems<kItems>& items, OrderShared<kThreads, kItems>& shared) {
   uint32_t least = kBehind, most = 0;
   int32_t count = 0;
 #pragma unroll
   for (int32_t e = 0; e < kItems; ++e) {
     const bool is_there = items.values[e] >= 0;
-    items.keys[e] = is_there ? falling_key(c.dense, row.first, items.values[e]) : kBehind;
     least = min(least, items.keys[e]);
     most = is_there ? max(most, items.keys[e]) : most;
-    count += is_there;
+    count += is_there ? 1 : 0;
   }
   least = __reduce_min_sync(kAllLanes, least);
   most = __reduce_max_sync(kAllLanes, most);
@@ -160,15 +163,48 @@ __global__ void __launch_bounds__(kThreads) order_by_block(const __grid_constant
   __syncthreads();
   least = shared.least;
   most = shared.most;
-  count = shared.count;
-  // What is not there comes last: it is so, and the sort is stable.
+  // What is not there comes last: it is so, and equal keys stay as they came.
+#pragma unroll
+  for (int32_t e = 0; e < kItems; ++e) items.keys[e] = min(items.keys[e], most) - least;
+  return shared.count > 0 ? most - least : 0;
+}
+
+template <int kThreads, int kItems>
+__global__ void __launch_bounds__(kThreads, 1024 / kThreads)
+    order_by_block(const __grid_constant__ OrderCall c) {
+  extern __shared__ __align__(16) char memory[];
+  auto& shared = *reinterpret_cast<OrderShared<kThreads, kItems>*>(memory);
+  let_next_start();
+  if (threadIdx.x == 0) {
+    shared.least = kBehind;
+    shared.most = 0;
+    shared.count = 0;
+  }
+  for (int32_t j = threadIdx.x; j < kThreads * kItems; j += kThreads) shared.bucket.bins[j] = 0;
+  __syncthreads();
+  wait_for_previous();
+  const int64_t i = blockIdx.x;
+  const DenseRow row = dense_row(c.dense, i);
+  const int32_t* const list = c.list + i * c.list_stride;
+  const int32_t before = first_key(c, i);
+  SortItems<kItems> items;
 #pragma unroll
   for (int32_t e = 0; e < kItems; ++e) {
-    items.keys[e] = min(items.keys[e], most) - least;
+    const int32_t at = items.place(e);
+    items.values[e] = at < c.length ? list[at] - before : -1;
   }
-  radix_sort<kThreads>(items, count > 0 ? 32 - __clz(most - least) : 0, shared.radix);
+#pragma unroll
+  for (int32_t e = 0; e < kItems; ++e) {
+    items.keys[e] =
+        items.values[e] >= 0 ? falling_key(c.dense, row.first, items.values[e]) : kBehind;
+  }
+  const uint32_t range = find_range<kThreads>(items, shared);
+  const int32_t count = shared.count, bits = 32 - __clz(range);
+  if (!bucket_sort<kThreads>(items, count, bits, shared.pairs, shared.bucket)) {
+    radix_sort<kThreads>(items, bits, shared.pairs, shared.radix);
+  }
   write_row(
-      c.dense, i, count, [&](int32_t at) { return static_cast<int32_t>(shared.radix.pairs[at].y); },
+      c.dense, i, count, [&](int32_t at) { return static_cast<int32_t>(shared.pairs[at].y); },
       threadIdx.x, kThreads);
 }
 

@@ -26,13 +26,12 @@ struct SortItems {
   }
 };
 
-template <int kThreads, int kItems>
+template <int kThreads>
 struct RadixShared {
   static constexpr int32_t kWarps = kThreads / 32;
   // Items of a warp with a digit; then where the first of them goes.
   uint32_t counts[kWarps][kDigits];
   uint32_t of_warp[kDigits / 32];
-  uint2 pairs[kThreads * kItems];
 };
 
 // Lanes whose digit of `bits` bits is the same.
@@ -48,8 +47,8 @@ __device__ inline uint32_t lanes_with(uint32_t digit, int32_t bits) {
 }
 
 // Turns counts into places. Begins and ends with a barrier.
-template <int kThreads, int kItems>
-__device__ void sum_counts(RadixShared<kThreads, kItems>& shared) {
+template <int kThreads>
+__device__ void sum_counts(RadixShared<kThreads>& shared) {
   constexpr int32_t kOf = (kDigits + kThreads - 1) / kThreads;
   constexpr int32_t kWarps = kThreads / 32;
   static_assert(kOf <= 2);
@@ -85,11 +84,10 @@ __device__ void sum_counts(RadixShared<kThreads, kItems>& shared) {
   __syncthreads();
 }
 
-// Sorts by bits [0, bits) of the keys, ascending, into shared.pairs: key and value. Ends with a
-// barrier.
+// Sorts by bits [0, bits) of the keys, ascending, into `pairs`: key and value. Ends with a barrier.
 template <int kThreads, int kItems>
-__device__ void radix_sort(SortItems<kItems>& items, int32_t bits,
-                           RadixShared<kThreads, kItems>& shared) {
+__device__ void radix_sort(SortItems<kItems>& items, int32_t bits, uint2* pairs,
+                           RadixShared<kThreads>& shared) {
   uint32_t* const counts = shared.counts[warp_id()];
   const int32_t passes = max((bits + kDigitBits - 1) / kDigitBits, 1);
   const uint32_t lower = (1u << lane_id()) - 1;
@@ -100,7 +98,7 @@ __device__ void radix_sort(SortItems<kItems>& items, int32_t bits,
 #pragma unroll
     for (int32_t d = 0; d < kDigits / 32; ++d) counts[d * 32 + lane_id()] = 0;
     __syncwarp();
-    if (pass > 0) items.load(shared.pairs);
+    if (pass > 0) items.load(pairs);
     uint32_t ranks[kItems];  // among the warp's of that digit
 #pragma unroll
     for (int32_t i = 0; i < kItems; ++i) {
@@ -116,8 +114,7 @@ __device__ void radix_sort(SortItems<kItems>& items, int32_t bits,
 #pragma unroll
     for (int32_t i = 0; i < kItems; ++i) {
       const uint32_t digit = items.keys[i] >> shift & mask;
-      shared.pairs[counts[digit] + ranks[i]] = {items.keys[i],
-                                                static_cast<uint32_t>(items.values[i])};
+      pairs[counts[digit] + ranks[i]] = {items.keys[i], static_cast<uint32_t>(items.values[i])};
     }
     __syncthreads();
     shift += width;

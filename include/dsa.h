@@ -448,7 +448,8 @@ DSA_API dsa_status dsa_indexer(dsa_ctx *ctx, const dsa_indexer_desc *desc, const
  *
  * Hints never change the result, only time: hint_indices is an earlier selection (as written in
  * indices; garbage, stale and repeated entries are harmless), hint_bound a score that the k-th
- * largest is believed to reach. A bound is used only when a count proves it.
+ * largest is believed to reach. A bound is used only when a count proves it. The GPU ignores them:
+ * it samples each row, and that takes it about as long as such a count.
  *
  * Flags: DSA_CAUSAL, DSA_COLUMNS_FROM_BEGIN, DSA_SELECT_NEG_INF. Since 0.1. */
 enum {                          /* order of indices, slots, values */

@@ -10,40 +10,100 @@ namespace dsa::cuda::topk {
 namespace {
 
 constexpr int32_t kWarps = 8;         // of a block
-constexpr int32_t kOfLane = 8;        // scores at a time
 constexpr int64_t kOfWarp = 32 * 32;  // scores of a row
+constexpr int32_t kAtOnce = 16;       // of a lane
 
 template <class T>
 constexpr T kNan = static_cast<T>(~T{0});  // of f32, f16, bf16
 
+// So many elements that are read and written at once.
+template <class T, int kCount>
+struct alignas(kCount * sizeof(T) < 16 ? kCount * sizeof(T) : 16) Pack {
+  T x[kCount];
+};
+
+template <class T>
+__device__ bool is_aligned(const void* pointer) {
+  return reinterpret_cast<uintptr_t>(pointer) % alignof(T) == 0;
+}
+
 // Score and Mask: their bits. Mask void: none is given.
 template <class Score, class Mask>
 struct Source {
+  static constexpr int32_t kCount = 16 / sizeof(Score);
+  static constexpr bool kMasked = !std::is_void_v<Mask>;
+  using MaskBits = std::conditional_t<kMasked, Mask, uint8_t>;
+  using Scores = Pack<Score, kCount>;
+  using Masks = Pack<MaskBits, kCount>;
+
   const Score* scores;
   int64_t score_stride;
-  const Mask* mask;
-  int64_t mask_stride;
-  HidingBits hiding;
+  const MaskBits* mask = nullptr;
+  int64_t mask_stride = 0;
+  HidingBits hiding = {};
 
   __device__ Source(const TopkCall& c, const RowScores& row)
       : scores(reinterpret_cast<const Score*>(row.first)), score_stride(c.p.scores.stride[0]) {
-    if constexpr (!std::is_void_v<Mask>) {
+    if constexpr (kMasked) {
       const RowTensor& tensor = c.p.rows.mask;
       mask_stride = tensor.stride[0];
-      mask = tensor.row_as<const Mask>(row.t) +
+      mask = tensor.row_as<const MaskBits>(row.t) +
              c.p.rows.column(row.span, row.span.begin) * mask_stride;
       hiding = hiding_bits(tensor.dtype);
     }
   }
+  // Whether packs can be read.
+  __device__ bool has_packs() const {
+    return score_stride == 1 && is_aligned<Scores>(scores) &&
+           (!kMasked || (mask_stride == 1 && is_aligned<Masks>(mask)));
+  }
+  __device__ Score seen(Score score, MaskBits mask_bits) const {
+    if constexpr (!kMasked) return score;
+    return mask_bits == hiding.inf || mask_bits == hiding.lowest ? kNan<Score> : score;
+  }
   __device__ Score at(int32_t j) const {
-    const Score score = __ldg(scores + j * score_stride);
-    if constexpr (!std::is_void_v<Mask>) {
-      const uint32_t bits = __ldg(mask + j * mask_stride);
-      if (bits == hiding.inf || bits == hiding.lowest) return kNan<Score>;
-    }
-    return score;
+    return seen(scores[j * score_stride], kMasked ? mask[j * mask_stride] : MaskBits{});
   }
 };
+
+// Keys [begin, end) of a row by a warp, an element a lane at a time.
+template <class S, class Score>
+__device__ void copy_elements(const S& source, int32_t begin, int32_t end, Score* to) {
+#pragma unroll 8
+  for (int32_t j = begin + lane_id(); j < end; j += 32) to[j] = source.at(j);
+}
+
+// The same, 16 bytes of scores at a time. `begin` is a multiple of that.
+template <class S, class Score>
+__device__ void copy_packs(const S& source, int32_t begin, int32_t end, Score* to) {
+  constexpr int32_t kCount = S::kCount, kPacks = kAtOnce / kCount;
+  const int32_t whole = end - end % kCount;
+#pragma unroll 1
+  for (int32_t first = begin + lane_id() * kCount; first < whole; first += 32 * kAtOnce) {
+    typename S::Scores scores[kPacks];
+    typename S::Masks masks[kPacks];
+#pragma unroll
+    for (int32_t i = 0; i < kPacks; ++i) {
+      const int32_t j = first + i * 32 * kCount;
+      if (j >= whole) break;
+      scores[i] = *reinterpret_cast<const typename S::Scores*>(source.scores + j);
+      if constexpr (S::kMasked) {
+        masks[i] = *reinterpret_cast<const typename S::Masks*>(source.mask + j);
+      }
+    }
+#pragma unroll
+    for (int32_t i = 0; i < kPacks; ++i) {
+      const int32_t j = first + i * 32 * kCount;
+      if (j >= whole) break;
+#pragma unroll
+      for (int32_t e = 0; e < kCount; ++e) {
+        scores[i].x[e] = source.seen(scores[i].x[e], masks[i].x[e]);
+      }
+      *reinterpret_cast<typename S::Scores*>(to + j) = scores[i];
+    }
+  }
+  copy_elements(source, max(begin, whole), end, to);
+}
 
 template <class Score, class Mask>
 __global__ void __launch_bounds__(kWarps * 32)
@@ -57,18 +117,10 @@ __global__ void __launch_bounds__(kWarps * 32)
   const Source<Score, Mask> source(c, row);
   const int32_t begin = static_cast<int32_t>(unit % parts * kOfWarp);
   const int32_t end = static_cast<int32_t>(min(int64_t{row.n}, begin + kOfWarp));
-  Score* const out = to + i * to_stride;
-#pragma unroll 1
-  for (int32_t first = begin + lane_id(); first < end; first += 32 * kOfLane) {
-    Score scores[kOfLane];
-#pragma unroll
-    for (int32_t j = 0; j < kOfLane; ++j) {
-      if (first + j * 32 < end) scores[j] = source.at(first + j * 32);
-    }
-#pragma unroll
-    for (int32_t j = 0; j < kOfLane; ++j) {
-      if (first + j * 32 < end) out[first + j * 32] = scores[j];
-    }
+  if (source.has_packs()) {
+    copy_packs(source, begin, end, to + i * to_stride);
+  } else {
+    copy_elements(source, begin, end, to + i * to_stride);
   }
 }
 

@@ -102,7 +102,6 @@ cudaError_t Stages::launch_batch(const Form& form, const TopkCall& batch, const 
 }
 
 cudaError_t Stages::launch(const Form& form, const Run& run) const {
-  if (!copies_ && !sorts_) return form.launch(call_, run);
   cudaError_t error = cudaSuccess;
   for (int64_t first = 0; first < call_.row_count && error == cudaSuccess; first += batch_rows_) {
     error = launch_batch(

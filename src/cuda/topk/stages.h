@@ -11,11 +11,12 @@ class Stages {
  public:
   explicit Stages(const TopkCall& call);  // which lives as long
 
+  // Whether there is anything beside the form.
+  bool any() const { return copies_ || sorts_; }
   // Why no form but kBlock can take the call; nullptr else.
   const char* refuse() const;
   // What a form has to take: a batch of rows.
   TopkCall form_call() const { return form_call(call_, nullptr); }
-  // 0 where the form is all there is.
   uint64_t workspace() const { return copy_bytes_ + list_bytes_; }
   // The form's own workspace lies behind that.
   cudaError_t launch(const Form& form, const Run& run) const;

@@ -18,21 +18,25 @@ const Form* const kForms[] = {&kCluster, &kRegisters, &kWarp, &kSplit, &kGated, 
 const char* refuse(const Form& form, const TopkCall& c) {
   if (&form == &kBlock) return nullptr;
   const Stages stages(c);
+  if (!stages.any()) return form.refuse(c);
   const char* const reason = stages.refuse();
   return reason ? reason : form.refuse(stages.form_call());
 }
 
-// Another form may take a call of fewer keys, or the batches of a call with shorter rows: what has
-// no workspace alone has none, all else enough for whichever it is.
+// Never less for fewer keys, shorter rows, fewer rows, which another form may take: what has no
+// stages and no workspace has none, all else enough for each of them.
 uint64_t workspace(const Form& form, const TopkCall& c, int32_t multiprocessors) {
-  const uint64_t stages = Stages(c).workspace();
+  const Stages stages(c);
   const uint64_t own = form.workspace(c, multiprocessors);
-  if (stages == 0 && &form != &kBlock) return own;
-  return std::max(own, stages + split_workspace(c, multiprocessors));
+  const uint64_t any = split_workspace(c, multiprocessors);
+  if (&form == &kBlock) return std::max(own, stages.workspace() + any);
+  return stages.any() ? stages.workspace() + std::max(own, any) : own;
 }
 
 cudaError_t launch(const Form& form, const TopkCall& c, const Run& run) {
-  return &form == &kBlock ? form.launch(c, run) : Stages(c).launch(form, run);
+  if (&form == &kBlock) return form.launch(c, run);
+  const Stages stages(c);
+  return stages.any() ? stages.launch(form, run) : form.launch(c, run);
 }
 
 cudaError_t load(const Form& form) {

@@ -9,9 +9,9 @@
 namespace dsa::cuda::topk {
 namespace {
 
-constexpr int32_t kWarps = 8;         // of a block
-constexpr int64_t kOfWarp = 32 * 32;  // scores of a row
-constexpr int32_t kAtOnce = 16;       // of a lane
+constexpr int32_t kWarps = 8;              // of a block
+constexpr int32_t kAtOnce = 16;            // scores of a lane
+constexpr int64_t kOfWarp = 32 * kAtOnce;  // of a row
 
 template <class T>
 constexpr T kNan = static_cast<T>(~T{0});  // of f32, f16, bf16
@@ -73,34 +73,32 @@ __device__ void copy_elements(const S& source, int32_t begin, int32_t end, Score
   for (int32_t j = begin + lane_id(); j < end; j += 32) to[j] = source.at(j);
 }
 
-// The same, 16 bytes of scores at a time. `begin` is a multiple of that.
+// The same, 16 bytes of scores at a time, for up to kOfWarp. `begin` is a multiple of that.
 template <class S, class Score>
 __device__ void copy_packs(const S& source, int32_t begin, int32_t end, Score* to) {
   constexpr int32_t kCount = S::kCount, kPacks = kAtOnce / kCount;
   const int32_t whole = end - end % kCount;
-#pragma unroll 1
-  for (int32_t first = begin + lane_id() * kCount; first < whole; first += 32 * kAtOnce) {
-    typename S::Scores scores[kPacks];
-    typename S::Masks masks[kPacks];
+  const int32_t first = begin + lane_id() * kCount;
+  typename S::Scores scores[kPacks];
+  typename S::Masks masks[kPacks];
 #pragma unroll
-    for (int32_t i = 0; i < kPacks; ++i) {
-      const int32_t j = first + i * 32 * kCount;
-      if (j >= whole) break;
-      scores[i] = *reinterpret_cast<const typename S::Scores*>(source.scores + j);
-      if constexpr (S::kMasked) {
-        masks[i] = *reinterpret_cast<const typename S::Masks*>(source.mask + j);
-      }
+  for (int32_t i = 0; i < kPacks; ++i) {
+    const int32_t j = first + i * 32 * kCount;
+    if (j >= whole) break;
+    scores[i] = *reinterpret_cast<const typename S::Scores*>(source.scores + j);
+    if constexpr (S::kMasked) {
+      masks[i] = *reinterpret_cast<const typename S::Masks*>(source.mask + j);
     }
+  }
 #pragma unroll
-    for (int32_t i = 0; i < kPacks; ++i) {
-      const int32_t j = first + i * 32 * kCount;
-      if (j >= whole) break;
+  for (int32_t i = 0; i < kPacks; ++i) {
+    const int32_t j = first + i * 32 * kCount;
+    if (j >= whole) break;
 #pragma unroll
-      for (int32_t e = 0; e < kCount; ++e) {
-        scores[i].x[e] = source.seen(scores[i].x[e], masks[i].x[e]);
-      }
-      *reinterpret_cast<typename S::Scores*>(to + j) = scores[i];
+    for (int32_t e = 0; e < kCount; ++e) {
+      scores[i].x[e] = source.seen(scores[i].x[e], masks[i].x[e]);
     }
+    *reinterpret_cast<typename S::Scores*>(to + j) = scores[i];
   }
   copy_elements(source, max(begin, whole), end, to);
 }

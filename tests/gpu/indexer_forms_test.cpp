@@ -199,4 +199,67 @@ TEST(IndexerForms, GiveTheSameBits) {
   std::printf("[ COMPARED ] %d cases\n", judged);
 }
 
+// Decoding: `n` rows of each request, keys in pages of a cache that all share, lengths of every
+// kind, table entries that point outside.
+void check_decoding(const Kernel& kernel, Case c, int64_t requests, int64_t n, int64_t page) {
+  constexpr int64_t kPages = 24, kCapacity = 768;
+  SCOPED_TRACE(kernel.name + " dtype " + std::to_string(c.dtype) + " Hi " +
+               std::to_string(c.heads) + ", " + std::to_string(requests) + " x " +
+               std::to_string(n) + " rows, pages of " + std::to_string(page));
+  Forms forms(kernel.ctx.get(), c);
+  Random random(uint64_t(requests * 10 + n));
+  const int64_t rows = requests * n, of_request = kCapacity / page;
+  dsa_indexer_desc d = dsa_indexer_desc_init();
+  d.key_layout = DSA_LAYOUT_PAGES;
+  d.batch = requests;
+  d.next_n = int32_t(n);
+  d.q = forms.dense(c.dtype, {rows, c.heads, c.dim});
+  d.w = forms.dense(DSA_F32, {rows, c.heads});
+  d.keys = forms.dense(c.dtype, {kPages, page, c.dim});
+  d.k_scale = forms.dense(DSA_F32, {kPages, page});
+  for (const dsa_tensor& t : {d.q, d.keys, d.w}) fill(t, [&] { return random.normal(); });
+  fill(d.k_scale, [&] { return 0.5 + random.unit(); });
+  d.block_table = forms.dense(DSA_I32, {requests, of_request});
+  for (int64_t i = 0; i < requests * of_request; ++i) {
+    store_i32(static_cast<char*>(d.block_table.data) + 4 * i, random.integer(0, kPages - 1, 0.1));
+  }
+  d.seq_lens = forms.dense(DSA_I32, {requests});
+  for (int64_t r = 0; r < requests; ++r) {
+    const int32_t lengths[] = {kCapacity, 0, 1, 63, 64, 65, 500, -3, kCapacity + 9, 129};
+    store_i32(static_cast<char*>(d.seq_lens.data) + 4 * r, lengths[r % 10]);
+  }
+  const auto scores_of = [&](const dsa_indexer_desc& call) {
+    std::vector<float> out(size_t(rows * kCapacity), 777.0f);
+    dsa_indexer_desc with = call;
+    with.scores = dsa_tensor_2d(out.data(), DSA_F32, rows, kCapacity);
+    EXPECT_EQ(run(kernel.ctx.get(), with), DSA_OK) << dsa_last_error();
+    return out;
+  };
+  const std::vector<float> few = scores_of(d);
+  // Which request a row belongs to is not known on the host now.
+  d.row_request = forms.dense(DSA_I32, {rows});
+  for (int64_t t = 0; t < rows; ++t) {
+    store_i32(static_cast<char*>(d.row_request.data) + 4 * t, int32_t(t / n));
+  }
+  expect_equal(scores_of(d), few, 0, "decoding");
+}
+
+TEST(IndexerForms, DecodingGivesTheSameBits) {
+  int judged = 0;
+  for (const Kernel& kernel : kernels_of(DSA_OP_INDEXER)) {
+    if (!kernel.usable || kernel.on_cpu()) continue;
+    for (const int32_t dtype : {DSA_F8_E4M3FN, DSA_BF16}) {
+      const int64_t batches[][2] = {{1, 1}, {1, 2}, {2, 2}, {3, 4}, {33, 1}, {128, 1}, {130, 1}};
+      for (const auto& [requests, n] : batches) {
+        const int64_t heads = requests < 4 ? 32 : 64;
+        check_decoding(kernel, {dtype, heads, 128, false}, requests, n, n == 2 ? 128 : 64);
+        if (testing::Test::HasFailure()) return;
+        ++judged;
+      }
+      check_decoding(kernel, {dtype, 64, 128, false}, 9, 2, 64);
+    }
+  }
+  std::printf("[ COMPARED ] %d cases\n", judged);
+}
+
 }  // namespace

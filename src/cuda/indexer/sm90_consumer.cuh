@@ -33,7 +33,7 @@ __device__ __forceinline__ void multiply(float (&products)[T::kColumns / 2], uin
   constexpr int32_t kCount = T::kPanels * kSteps;
 #pragma unroll
   for (int32_t i = 0; i < kCount; ++i) {
-    const uint32_t a = i / kSteps * kTileKeys * kPanelRowBytes + i % kSteps * kMmaBytes;
+    const uint32_t a = i / kSteps * T::kKeys * kPanelRowBytes + i % kSteps * kMmaBytes;
     const uint32_t b = i / kSteps * T::kColumns * kPanelRowBytes + i % kSteps * kMmaBytes;
     T::Element::mma(products, operand_at(keys, a), operand_at(queries, b), i > 0);
     if (i + 1 == kCount || (T::kTurns && i + 2 == kCount)) wgmma_commit();
@@ -152,8 +152,8 @@ class OwnKeys {
   __device__ OwnKeys(const ScoreParams& s, int32_t block) {
     const int32_t thread = threadIdx.x % 128;
     first_ = kept_own(block * kBlockKeys + thread / 32 * 16 + thread % 32 / 4);
-    bit_ = kept_own(first_ >> s.box_shift);
-    next_bit_ = kept_own((first_ + 8) >> s.box_shift);
+    bit_ = kept_own(first_ >> s.keys.shift);
+    next_bit_ = kept_own((first_ + 8) >> s.keys.shift);
   }
   template <class Stage>
   __device__ __forceinline__ LaneKeys read(const Stage& stage) const {
@@ -196,12 +196,12 @@ __device__ __forceinline__ void store_general(const ScoreCall& call, const RowTa
   store_element(row.scores, p.scores.dtype, key * p.scores.stride[0], score);
 }
 
-// kPlain: f32 in adjacent columns, no mask.
-template <class T, bool kPlain>
-__device__ __forceinline__ void store_scores(const ScoreCall& call,
-                                             const typename T::Queries& query,
-                                             const LaneTargets<T>& targets, const LaneKeys& keys,
-                                             const float (&sums)[2 * T::kTokens], int32_t lane) {
+// The rest of storing a lane's sums: calls store(i-th kept sum's row, key, hidden, score) for those
+// that their rows see.
+template <class T, class Store>
+__device__ __forceinline__ void for_scores(const LaneTargets<T>& targets, const LaneKeys& keys,
+                                           const float (&sums)[2 * T::kTokens], int32_t lane,
+                                           Store store) {
   const int32_t first = kept_sum<T>(lane);
   const bool twin = T::kTokens == 1 && lane & 2;  // has the same sum as lane - 2
 #pragma unroll
@@ -212,12 +212,38 @@ __device__ __forceinline__ void store_scores(const ScoreCall& call,
     const bool hidden = second ? keys.hidden[1] : keys.hidden[0];
     const float score = sums[i] * (second ? keys.scale[1] : keys.scale[0]);
     const bool seen = (key >= row.begin) & (key < row.end) & !twin;
-    if (kPlain) {
-      const float written = hidden ? call.hidden : score;
-      if (seen & !(hidden & call.keep_hidden)) reinterpret_cast<float*>(row.scores)[key] = written;
-    } else if (seen) {
-      store_general(call, row, query.t + (first + i) / 2, key, score, hidden);
-    }
+    store(row, (first + i) / 2, key, score, hidden, seen);
+  }
+}
+
+// f32 in adjacent columns, no mask.
+template <class T>
+__device__ __forceinline__ void store_plain(float of_hidden, bool keep_hidden,
+                                            const LaneTargets<T>& targets, const LaneKeys& keys,
+                                            const float (&sums)[2 * T::kTokens], int32_t lane) {
+  for_scores<T>(
+      targets, keys, sums, lane,
+      [&](const RowTarget& row, int32_t, int32_t key, float score, bool hidden, bool seen) {
+        const float written = hidden ? of_hidden : score;
+        if (seen & !(hidden & keep_hidden)) {
+          reinterpret_cast<float*>(row.scores)[key] = written;
+        }
+      });
+}
+
+template <class T, bool kPlain>
+__device__ __forceinline__ void store_scores(const ScoreCall& call,
+                                             const typename T::Queries& query,
+                                             const LaneTargets<T>& targets, const LaneKeys& keys,
+                                             const float (&sums)[2 * T::kTokens], int32_t lane) {
+  if constexpr (kPlain) {
+    store_plain<T>(call.hidden, call.keep_hidden, targets, keys, sums, lane);
+  } else {
+    for_scores<T>(
+        targets, keys, sums, lane,
+        [&](const RowTarget& row, int32_t token, int32_t key, float score, bool hidden, bool seen) {
+          if (seen) store_general(call, row, query.t + token, key, score, hidden);
+        });
   }
 }
 

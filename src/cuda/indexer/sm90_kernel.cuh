@@ -19,8 +19,8 @@ __device__ void set_up_barriers(typename T::Shared& shared, const ScoreParams& s
     }
     fence_barrier_init();
     if (s.query_boxes) prefetch_map(&s.queries_map);
-    if (s.boxes) prefetch_map(&s.keys_map);
-    if (s.boxes && s.box_scales == BoxScales::kMap) prefetch_map(&s.scale_map);
+    if (s.boxes) prefetch_map(&s.keys.keys);
+    if (s.boxes && s.keys.scales == BoxScales::kMap) prefetch_map(&s.keys.scale);
   }
 }
 
@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(T::kThreads, 1)
   set_up_barriers<T>(shared, s);
   clear_operands<T>(shared, s.call.p);
   wait_for_previous();
-  if (!s.call.p.keys.scale.given() || (s.boxes && s.box_scales == BoxScales::kOne)) {
+  if (!s.call.p.keys.scale.given() || (s.boxes && s.keys.scales == BoxScales::kOne)) {
     spread_scale<T>(shared, s.call.p);
   }
   find_share<T::kTokens, T::kThreads>(blocks, shared.sums, &shared.share);

@@ -54,14 +54,14 @@ struct ChunkCopier {
 template <class T>
 __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
                               const RowBlocks<T::kTokens>& blocks, int32_t warp, int32_t lane) {
-  const int32_t box_rows = 1 << s.box_shift;
-  const int32_t boxes = kTileKeys >> s.box_shift;  // of a tile; a lane has one, of several tiles
+  const int32_t box_rows = 1 << s.keys.shift;
+  const int32_t boxes = kTileKeys >> s.keys.shift;  // of a tile; a lane has one, of several tiles
   const int32_t tiles_at_once = 32 / boxes;
   const int32_t own_tile = lane / boxes;
   const int32_t own_row = lane % boxes * box_rows;
   const uint32_t box_bytes =
       box_rows * (kPanelRowBytes * T::kPanels +
-                  (s.box_scales != BoxScales::kOne ? int32_t(sizeof(float)) : 0));
+                  (s.keys.scales != BoxScales::kOne ? int32_t(sizeof(float)) : 0));
   RingPlace<T::kStages> place;
   Walk<T::kTokens> walk(blocks, shared.share);
   int32_t turn = 0;
@@ -92,12 +92,12 @@ __device__ void produce_boxes(const ScoreParams& s, typename T::Shared& shared,
         const int32_t y = static_cast<int32_t>(box.inner), z = static_cast<int32_t>(box.outer);
 #pragma unroll
         for (int32_t panel = 0; panel < T::kPanels; ++panel) {
-          copy_box(to + panel * kTileKeys * kPanelRowBytes, &s.keys_map, panel * kPanelRowBytes, y,
+          copy_box(to + panel * kTileKeys * kPanelRowBytes, &s.keys.keys, panel * kPanelRowBytes, y,
                    z, full);
         }
         const uint32_t to_scale = shared_address(&stage.scale[own_row]);
-        if (s.box_scales == BoxScales::kMap) copy_box(to_scale, &s.scale_map, y, z, 0, full);
-        if (s.box_scales == BoxScales::kRun) {
+        if (s.keys.scales == BoxScales::kMap) copy_box(to_scale, &s.keys.scale, y, z, 0, full);
+        if (s.keys.scales == BoxScales::kRun) {
           copy_bulk(to_scale, s.call.p.keys.scale.at(box), box_rows * sizeof(float), full);
         }
       }

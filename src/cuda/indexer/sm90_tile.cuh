@@ -29,6 +29,7 @@ struct Tile {
   using Element = Element_;
   static constexpr int32_t kHeads = kHeads_;
   static constexpr int32_t kColumns = kColumns_;
+  static constexpr int32_t kKeys = kTileKeys;
   static constexpr int32_t kTokens = kColumns / kHeads;
   static constexpr int32_t kPairs = kColumns == 256 ? 1 : 2;  // of consumer warpgroups
   // Whether a pair multiplies in turns. Left alone, the tensor cores take the instructions of both
@@ -49,7 +50,7 @@ struct Tile {
 
   struct alignas(128) Stage {
     float scale[kTileKeys];
-    uint32_t in_cache[kTileKeys / 32];  // a bit for key row >> box_shift: the block table has it
+    uint32_t in_cache[kTileKeys / 32];  // a bit for key row >> keys.shift: the block table has it
     int32_t first_key;
     int32_t group;  // number in this block's share
   };

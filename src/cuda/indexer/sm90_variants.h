@@ -1,19 +1,13 @@
 // The compiled forms of the Hopper indexer's kernel.
 #pragma once
 
-#include <cuda.h>
-
 #include <cstdint>
 
-#include "cuda/indexer/indexer.h"
+#include "cuda/indexer/sm90_maps.h"
 
 namespace dsa::cuda::sm90 {
 
 inline constexpr int32_t kTileKeys = 128;  // multiplied at once
-
-// How the scales of a box of keys come: there is one for all keys or none, by a tensor map, or (of
-// a page's part, which is always complete) as a run of bytes.
-enum class BoxScales : int32_t { kOne, kMap, kRun };
 
 // Blocks of the call's rows, of which a form takes a number together.
 struct RowGrid {
@@ -26,16 +20,11 @@ struct RowGrid {
 struct ScoreParams {
   ScoreCall call;
   RowGrid rows;
-  // For the copy engine: keys as bytes [outer, inner, row] in boxes of 1 << box_shift rows of 128
-  // bytes, their scales as f32 [outer, inner].
-  CUtensorMap keys_map;
-  CUtensorMap scale_map;
-  bool boxes;  // it copies keys and scales
-  // Likewise queries as bytes [T, Hi, row] in boxes of one query's Hi rows.
+  // For the copy engine, which copies keys and scales, or queries, where these say so.
+  KeyBoxes keys;
   CUtensorMap queries_map;
+  bool boxes;
   bool query_boxes;
-  BoxScales box_scales;
-  int32_t box_shift;
   // Rows can be copied 16 bytes at a time.
   bool q_aligned;
   bool keys_aligned;

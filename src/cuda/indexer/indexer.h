@@ -22,6 +22,9 @@ struct ScoreCall {
   // selection takes. Left untouched where `keep_hidden`.
   float hidden = 0;
   bool keep_hidden = false;
+  // What the stream's previous kernel writes is no input of this call: only its scores wait for
+  // that to end. (A hint.)
+  bool inputs_ready = false;
 
   // Column of key s of a row in the score matrix.
   DSA_HOST_DEVICE int64_t column(const RowSpan& span, int64_t s) const {

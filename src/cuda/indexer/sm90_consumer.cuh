@@ -263,6 +263,7 @@ class Consumer {
     } else {
       run_tiles<false>();
     }
+    if (s_.call.inputs_ready) wait_for_previous();  // blocks without a tile too
   }
 
  private:
@@ -291,6 +292,7 @@ class Consumer {
       const bool new_queries = next_group != group;
       if (__builtin_expect(new_queries, false)) {
         take_queries(next_group, group);
+        if (s_.call.inputs_ready) wait_for_previous();
         weights.take(query(group), lane());
         targets.take(query(group), lane());
       }

@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(T::kThreads, 1)
   const RowBlocks<T::kTokens> blocks(s);
   set_up_barriers<T>(shared, s);
   clear_operands<T>(shared, s.call.p);
-  wait_for_previous();
+  if (!s.call.inputs_ready) wait_for_previous();
   if (!s.call.p.keys.scale.given() || (s.boxes && s.keys.scales == BoxScales::kOne)) {
     spread_scale<T>(shared, s.call.p);
   }

@@ -110,7 +110,10 @@ cudaError_t launch(const IndexerTopkParams& p, const Run& run) {
   const int64_t rows = p.indexer.rows.count;
   for (int64_t first = 0; first < rows; first += chunks.rows) {
     const int64_t count = std::min(chunks.rows, rows - first);
-    const ScoreCall score = score_call(p.indexer, first, count, run.workspace, row_size(p.indexer));
+    ScoreCall score = score_call(p.indexer, first, count, run.workspace, row_size(p.indexer));
+    // The selection before it starts when the scores before that are done, which began when all
+    // that was before this call had ended.
+    score.inputs_ready = first > 0;
     cudaError_t error = family.enqueue(score, run);
     if (error != cudaSuccess) return error;
     error = enqueue_topk(selection(p, score.p.scores), first, count, select_run);

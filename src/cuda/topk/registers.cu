@@ -34,13 +34,19 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   register_row<Element, kThreads, kSlabs>(c, blockIdx.x, slice, shared);
 }
 
+// Causal rows may be much shorter than the longest: that of the one in the middle.
+int64_t usual_length(const TopkCall& c) {
+  if (c.p.rows.by != VisibleBy::kCausal || !c.p.rows.on_host()) return c.p.rows.max_length();
+  const RowSpan span = c.p.rows.span(c.first_row + c.row_count / 2);
+  return span.end - span.begin;
+}
+
 const char* refuse(const TopkCall& c) {
   const int64_t length = c.p.rows.max_length();
   if (length <= 256 || (length <= kLongestWarpRow && c.row_count > kFewRows)) {
     return "short rows, which take a warp each";
   }
-  // Causal rows are mostly shorter.
-  if (c.row_count > kFewLongRows && length > kLongestOfMany && c.p.rows.by != VisibleBy::kCausal &&
+  if (c.row_count > kFewLongRows && usual_length(c) > kLongestOfMany &&
       c.p.select.k <= kLargestGatedK) {
     return "many rows of a length that is read once sooner";
   }

@@ -27,7 +27,9 @@ bool has_plain_rows(const TopkCall& c) {
     case VisibleBy::kRange:
       return !rows.row_begin.given() && rows.row_end.split == 0;
     case VisibleBy::kSeqLens:
-      return is_row_a_request(rows) && rows.next_n == 1 && rows.ratio == 1;
+      return rows.ratio == 1 && rows.count <= kMostCausal &&
+             (rows.next_n == 1 ? is_row_a_request(rows)
+                               : rows.next_n == rows.per_request && !rows.row_request.given());
     case VisibleBy::kCausal:
       return rows.count <= kMostCausal && rows.offset >= -kMostCausal && rows.offset <= kMostCausal;
   }
@@ -75,12 +77,15 @@ DenseCall make_dense(const TopkCall& call) {
   if (!d.plain) return d;
   d.scores = p.scores.row(call.first_row);
   d.score_stride = p.scores.row_stride;
+  d.request_rows = 1;
   if (p.rows.by == VisibleBy::kRange) {
     d.ends = p.rows.row_end.row(call.first_row);
     d.end_stride = p.rows.row_end.row_stride;
   } else if (p.rows.by == VisibleBy::kSeqLens) {
+    d.request_rows = p.rows.next_n;
+    d.request_row = static_cast<int32_t>(call.first_row % d.request_rows);
     d.end_stride = p.rows.batch == 1 ? 0 : p.rows.seq_lens_stride;
-    d.ends = p.rows.seq_lens + call.first_row * d.end_stride;
+    d.ends = p.rows.seq_lens + call.first_row / d.request_rows * d.end_stride;
   } else if (p.rows.by == VisibleBy::kCausal) {
     const int64_t per = p.rows.batch == 1 ? p.rows.count : p.rows.per_request;
     d.causal_rows = static_cast<int32_t>(std::max<int64_t>(per, 1));

@@ -25,8 +25,10 @@ struct DenseCall {
   bool wants_cut;
   const char* scores;    // of the first row
   int64_t score_stride;  // bytes, from row to row
-  const char* ends;      // i32: visible keys of each row; nullptr: `length`, or
+  const char* ends;      // i32: visible keys of each request's last row; nullptr: `length`, or
   int64_t end_stride;    // bytes
+  int32_t request_rows;  // of which each sees a key less than the next
+  int32_t request_row;   // the first row's number in its request
   // causally: row i sees (causal_end + (causal_row + i) % causal_rows) / causal_ratio keys.
   int32_t causal_rows;  // of a request; 0: not so
   int32_t causal_row, causal_end, causal_ratio;

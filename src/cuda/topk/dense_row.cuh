@@ -21,6 +21,17 @@ static __device__ __noinline__ void find_row(const TopkCall& call, int64_t i, De
 // be done before the previous kernel has ended.
 __device__ inline bool has_known_rows(const DenseCall& c) { return c.plain && !c.ends; }
 
+// Visible keys of row i, of a call that has them in memory.
+__device__ inline int32_t end_in_memory(const DenseCall& c, int64_t i) {
+  const auto end = [&c](int64_t request) {
+    return max(*reinterpret_cast<const int32_t*>(c.ends + request * c.end_stride), 0);
+  };
+  if (c.request_rows == 1) return end(i);
+  const uint32_t rows = static_cast<uint32_t>(c.request_rows);
+  const uint32_t row = static_cast<uint32_t>(c.request_row) + static_cast<uint32_t>(i);
+  return end(row / rows) - static_cast<int32_t>(rows - 1 - row % rows);
+}
+
 // Row i of the call.
 __device__ inline DenseRow dense_row(const DenseCall& c, int64_t i) {
   if (!c.plain) {
@@ -30,7 +41,7 @@ __device__ inline DenseRow dense_row(const DenseCall& c, int64_t i) {
   }
   int32_t n = c.length;
   if (c.ends) {
-    n = max(0, min(n, *reinterpret_cast<const int32_t*>(c.ends + i * c.end_stride)));
+    n = max(0, min(n, end_in_memory(c, i)));
   } else if (c.causal_rows > 0) {
     const uint32_t row = static_cast<uint32_t>(c.causal_row) + static_cast<uint32_t>(i);
     const int32_t end =

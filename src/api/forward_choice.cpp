@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "core/error.h"
+#include "hybrid/chunks.h"
 #include "hybrid/cost.h"
 #include "hybrid/pick.h"
-#include "hybrid/ring.h"
 #include "hybrid/staging.h"
 
 namespace dsa {
@@ -52,10 +52,7 @@ class Chooser {
         tune_(ctx.tune.get()),
         load_{ctx.parallel.max_lanes(), static_cast<double>(call.gpu_busy)},
         shape_(shape_of(call.select, call.attend, call.on_gpu())) {
-    if (ctx.hybrid) {
-      const int64_t chunks = Chunks(call, ctx.hybrid->slot_bytes()).count;
-      shape_.chunks = static_cast<double>(std::max<int64_t>(chunks, 1));
-    }
+    shape_.chunks = expected_chunks(call, shape_.visible);
   }
 
   bool is_staged(const Route& route) const { return is_gpu_route(route) != call_.on_gpu(); }

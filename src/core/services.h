@@ -16,32 +16,39 @@ struct BackendError {
 // One device of one context: its memory pool and what was loaded.
 struct BackendDevice;
 
-// A row's scores among those that are shipped: [begin, end) of them. Plain numbers, that a CPU
+// A row's scores among those of its chunk: [begin, end) of them. Plain numbers, that a CPU
 // selection takes as its rows' ranges.
 struct ShippedRow {
   int32_t begin;
   int32_t end;
 };
 
-// The last score that a row selects, and its place among those shipped: {+inf, -1} where none is.
+// The last score that a row selects, and its place among its chunk's: {+inf, -1} where none is.
 struct Cut {
   float score;
   int32_t place;
 };
 
-// Rows [first_row, first_row + rows) of a selection, on their way to the CPU. Device memory.
+// Rows [first_row, first_row + rows) of a selection, on their way to the CPU. Device memory, but
+// for the last three.
 struct Shipment {
   int64_t first_row = 0;
   int64_t rows = 0;
   // Only scores above a proven bound of the row's cut are shipped; else all visible ones.
   bool filtered = false;
-  char* raw = nullptr;     // scratch of raw_bytes(): a row's scores from its first visible key on
-  int64_t raw_stride = 0;  // bytes
-  ShippedRow* shipped = nullptr;  // [rows]; out where filtered, else by lay_out
-  int32_t* total = nullptr;       // scores shipped, with the gaps that align rows; as shipped
-  float* scores = nullptr;        // out: of all rows; room for every visible key and 3 more a row
+  char* raw = nullptr;            // scratch: a row's scores from its first visible key on
+  int64_t raw_stride = 0;         // bytes
+  int64_t row_room = 0;           // of `scores` a row, where `listed` is not given
+  ShippedRow* shipped = nullptr;  // out: [rows]
+  float* scores = nullptr;        // out: of all rows; room for rows * row_room
   int32_t* keys = nullptr;  // out: of each score, its key from the row's first visible one on;
                             // nullptr where not filtered: the row's n-th score is its n-th key
+
+  // Pinned memory. Where rows go, where the host knows; who ships then copies `scores`. Else row i
+  // begins at i * row_room, and the GPU itself writes scores and rows to the other two.
+  const ShippedRow* listed = nullptr;
+  float* host_scores = nullptr;
+  ShippedRow* host_shipped = nullptr;
 };
 
 // Rows start at multiples of this in Shipment::scores.
@@ -81,12 +88,8 @@ struct BackendServices {
                     int64_t from_step, int64_t width, int64_t rows, void* stream,
                     BackendError* error);
 
-  // Where rows go that are shipped whole, for all rows of a call in chunks of `chunk_rows`: each
-  // row behind those before it in its chunk. `totals` [chunks]; `filtered`: they become 0, no more.
-  bool (*lay_out)(BackendDevice* device, const Rows& rows, int64_t chunk_rows, bool filtered,
-                  ShippedRow* shipped, int32_t* totals, void* stream, BackendError* error);
-  // Scores the rows as the fused kernel `kernel` does, and makes them ready to be copied. Only
-  // visible keys have a score; those that the mask or a table hides are NaN.
+  // Scores the rows as the fused kernel `kernel` does, and packs or filters them. Only visible keys
+  // have a score; those that the mask or a table hides are NaN.
   bool (*ship)(BackendDevice* device, const Kernel* kernel, const IndexerTopkParams& params,
                const Shipment& shipment, void* stream, BackendError* error);
   // Writes the selection's outputs for the rows of a shipment, ascending, by the rows' cuts, which

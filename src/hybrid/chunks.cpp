@@ -5,14 +5,14 @@
 namespace dsa {
 namespace {
 
-// Bytes of a chunk's scores. Half of 2 MiB, as causal rows have it, is copied in 25 us, not long
-// compared with what a chunk costs both sides; the first chunk's way and the last one's are all
-// that does not overlap.
+// Bytes of a chunk's scores as the indexer writes them, hidden ones too. Half of 2 MiB, as causal
+// rows have it, is copied in 22 us, not long compared with what starting a chunk costs.
 constexpr int64_t kLeastChunk = int64_t{2} << 20;
 constexpr int64_t kMostChunk = int64_t{8} << 20;
 constexpr int64_t kWantedChunks = 16;
 constexpr int64_t kMostRows = 4096;
-constexpr int64_t kUnitRows = 32;  // rows that the indexer takes at once
+constexpr int64_t kUnitRows = 32;   // rows that the indexer takes at once
+constexpr int64_t kSmallShare = 4;  // of a chunk, that the first and the last one have
 
 constexpr int64_t round_up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
@@ -20,59 +20,155 @@ int64_t longest_row(const ForwardCall& call) {
   return std::max<int64_t>(call.select.indexer.rows.max_length(), 1);
 }
 
-int64_t raw_stride_of(const ForwardCall& call) { return round_up(longest_row(call) * 4, 256); }
+int64_t raw_stride_of(int64_t longest) { return round_up(longest * 4, 256); }
 
-// Bytes of scores that a chunk should have, were its rows any number.
-int64_t wanted_bytes(const ForwardCall& call) {
+// Bytes that a chunk's scores may take.
+int64_t chunk_bytes(const ForwardCall& call) {
   const int64_t rows = call.select.indexer.rows.count;
   // Far below overflow: 2^40 rows of 2^31 keys would be 2^73.
-  const double all = double(rows) * double(raw_stride_of(call));
+  const double all = double(rows) * double(raw_stride_of(longest_row(call)));
   const double even = std::min(all / kWantedChunks, double(kMostChunk));
   return std::clamp(static_cast<int64_t>(even), kLeastChunk, kMostChunk);
 }
 
-// In a slot, behind the scores.
-constexpr int64_t kRowBytes = sizeof(ShippedRow) + sizeof(Cut);
-constexpr int64_t kSlotEnd = 64;
+// The scores behind a list of rows are aligned.
+constexpr int64_t kShippedEnd = 64;
+
+// Of a slot, for cuts.
+int64_t cut_bytes(uint64_t slot_bytes) {
+  constexpr int64_t kShare = 8, kLine = 64;
+  const auto share = static_cast<int64_t>(slot_bytes) / kShare / kLine * kLine;
+  return std::clamp<int64_t>(share, kLine, kMostRows * int64_t{sizeof(Cut)});
+}
+
+// Lengths of a call's rows, as far as the host knows them.
+class Lengths {
+ public:
+  explicit Lengths(const Rows& rows)
+      : rows_(rows),
+        longest_(std::max<int64_t>(rows.max_length(), 1)),
+        per_request_(rows.batch == 1 ? rows.count : rows.per_request) {}
+
+  int64_t of(int64_t t) const {
+    if (!rows_.on_host()) return longest_;
+    const RowSpan span = rows_.span(t);
+    return span.end - span.begin;
+  }
+  // The longest of rows [first, end): those of a request do not get shorter.
+  int64_t longest(int64_t first, int64_t end) const {
+    if (!rows_.on_host()) return longest_;
+    const int64_t last = (first / per_request_ + 1) * per_request_ - 1;  // of the first's request
+    return std::max<int64_t>(std::max(of(end - 1), last < end ? of(last) : 0), 1);
+  }
+
+ private:
+  const Rows& rows_;
+  int64_t longest_;
+  int64_t per_request_;
+};
+
+// What bounds the rows of a chunk.
+struct Bounds {
+  int64_t scores_bytes;  // as the indexer writes them, and as indices in scratch memory
+  int64_t cuts_bytes;
+  int64_t slot_bytes;   // without them
+  int64_t index_bytes;  // of a row
+
+  Bounds(const ForwardCall& call, uint64_t slot)
+      : scores_bytes(std::max(chunk_bytes(call), raw_stride_of(longest_row(call)))),
+        cuts_bytes(cut_bytes(slot)),
+        slot_bytes(static_cast<int64_t>(slot) - cuts_bytes),
+        index_bytes(4 * std::min<int64_t>(call.select.select.k, longest_row(call))) {}
+
+  bool holds(const Chunk& chunk) const {
+    return chunk.rows <= kMostRows &&
+           chunk.rows * std::max(raw_stride_of(chunk.longest), index_bytes) <= scores_bytes &&
+           chunk.rows * int64_t{sizeof(Cut)} <= cuts_bytes &&
+           chunk.room() * 4 + chunk.rows * int64_t{sizeof(ShippedRow)} <= slot_bytes - kShippedEnd;
+  }
+};
+
+// The chunk from row `first` on that has about `wanted` visible scores; adds them to `taken`.
+Chunk grow(const Rows& rows, const Lengths& lengths, const Bounds& bounds, int64_t first,
+           double wanted, double& taken) {
+  Chunk chunk{first, 0, 0};
+  double scores = 0;
+  for (int64_t unit = kUnitRows; chunk.end() < rows.count && scores < wanted;) {
+    const int64_t begin = chunk.end(), step = std::min(unit, rows.count - begin);
+    const Chunk grown{first, chunk.rows + step,
+                      std::max(chunk.longest, lengths.longest(begin, begin + step))};
+    if (!bounds.holds(grown)) {
+      if (chunk.rows > 0 || unit == 1) break;
+      unit = 1;  // not even the first unit fits
+      continue;
+    }
+    scores += double(step) * double(lengths.of(begin + step / 2));
+    chunk = grown;
+  }
+  taken += scores;
+  return chunk;
+}
+
+double all_scores(const Rows& rows, const Lengths& lengths) {
+  double sum = 0;
+  for (int64_t t = 0; t < rows.count; t += kUnitRows) {
+    const int64_t step = std::min(kUnitRows, rows.count - t);
+    sum += double(step) * double(lengths.of(t + step / 2));
+  }
+  return sum;
+}
+
+// Visible scores of a chunk that is neither the first nor the last.
+double wanted_scores(const ForwardCall& call) { return double(chunk_bytes(call)) / 8; }
 
 }  // namespace
 
 Chunks::Chunks(const ForwardCall& call, uint64_t slot_bytes) {
-  const int64_t all = call.select.indexer.rows.count;
-  raw_stride = raw_stride_of(call);
-  const int64_t row_room = round_up(longest_row(call), kShippedUnit);
-  const int64_t fit = (static_cast<int64_t>(slot_bytes) - kSlotEnd) / (row_room * 4 + kRowBytes);
-  const int64_t most =
-      std::min({std::max<int64_t>(wanted_bytes(call) / raw_stride, 1), fit, kMostRows, all});
-  if (most < 1) return;
-  count = (all + most - 1) / most;
-  rows = (all + count - 1) / count;
-  if (round_up(rows, kUnitRows) <= most) rows = round_up(rows, kUnitRows);
-  count = (all + rows - 1) / rows;
-  room = rows * row_room;
+  if (!has_room_for_row(call, slot_bytes)) return;
+  const Rows& rows = call.select.indexer.rows;
+  const Lengths lengths(rows);
+  const Bounds bounds(call, slot_bytes);
+  const double full = wanted_scores(call), least = full / kSmallShare;
+  const double all = all_scores(rows, lengths);
+  double taken = 0, rising = least;
+  for (int64_t first = 0; first < rows.count; first = all_.back().end()) {
+    const double falling = std::max(least, (all - taken) / 2);
+    // No request without keys may keep the loop from its end.
+    const double wanted = std::max(1.0, std::min({rising, falling, full}));
+    all_.push_back(grow(rows, lengths, bounds, first, wanted, taken));
+    rising *= 2;
+  }
 }
 
-PinnedSlot::PinnedSlot(const Chunks& chunks, char* memory) {
-  scores = reinterpret_cast<float*>(memory);
-  memory += chunks.room * 4;
-  shipped = reinterpret_cast<ShippedRow*>(memory);
-  memory += chunks.rows * int64_t{sizeof(ShippedRow)};
+double expected_chunks(const ForwardCall& call, double visible) {
+  // Those at both ends have half a chunk's scores on average.
+  constexpr double kSmallChunks = 2;
+  return std::max(1.0, visible / wanted_scores(call) + kSmallChunks);
+}
+
+bool has_room_for_row(const ForwardCall& call, uint64_t slot_bytes) {
+  return Bounds(call, slot_bytes).holds({0, 1, longest_row(call)});
+}
+
+PinnedSlot::PinnedSlot(const Chunk& chunk, char* memory, uint64_t slot_bytes) {
   cuts = reinterpret_cast<Cut*>(memory);
-  memory += chunks.rows * int64_t{sizeof(Cut)};
-  total = reinterpret_cast<int32_t*>(memory);
+  memory += cut_bytes(slot_bytes);
+  shipped = reinterpret_cast<ShippedRow*>(memory);
+  memory += round_up(chunk.rows * int64_t{sizeof(ShippedRow)}, kShippedEnd);
+  scores = reinterpret_cast<float*>(memory);
 }
 
-HybridMemory::HybridMemory(const ForwardCall& call, bool filtered)
-    : all_rows_(call.select.indexer.rows.count), filtered_(filtered) {
+HybridMemory::HybridMemory(const ForwardCall& call, bool filtered) : filtered_(filtered) {
   const auto round = [](uint64_t n) {
     return (n + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
   };
-  // A chunk's scores are no more than its bytes wanted, or one row.
-  const uint64_t stride = static_cast<uint64_t>(raw_stride_of(call));
-  const double all = double(all_rows_) * double(stride);
-  scores_bytes_ = std::max(stride, static_cast<uint64_t>(std::min(
-                                       all, double(std::max<int64_t>(wanted_bytes(call), 1)))));
-  scores_bytes_ = round(scores_bytes_);
+  const int64_t all_rows = call.select.indexer.rows.count;
+  // A chunk's scores are no more than its bytes, or one row.
+  const uint64_t stride = static_cast<uint64_t>(raw_stride_of(longest_row(call)));
+  const double all = double(all_rows) * double(stride);
+  scores_bytes_ =
+      round(std::max(stride, static_cast<uint64_t>(std::min(all, double(chunk_bytes(call))))));
+  rows_bytes_ = round(uint64_t(std::min(all_rows, kMostRows)) * sizeof(ShippedRow));
   uint64_t at = scores_bytes_;  // raw
   const auto take = [&at, round](uint64_t bytes) {
     const uint64_t from = at;
@@ -81,26 +177,25 @@ HybridMemory::HybridMemory(const ForwardCall& call, bool filtered)
   };
   scores_at_ = take(kHybridSlots * scores_bytes_);
   keys_at_ = take(filtered ? kHybridSlots * scores_bytes_ : 0);
-  shipped_at_ = take(uint64_t(all_rows_) * sizeof(ShippedRow));
-  // At most a chunk a row.
-  totals_at_ = take(uint64_t(all_rows_) * sizeof(int32_t));
-  passed_at_ = take(std::min(PassedOn(call).bytes(all_rows_),
+  shipped_at_ = take(kHybridSlots * rows_bytes_);
+  passed_at_ = take(std::min(PassedOn(call).bytes(all_rows),
                              scores_bytes_ + 2 * kWorkspaceAlignment + uint64_t(kMostRows) * 4));
   bytes = at;
 }
 
-Shipment HybridMemory::shipment(const Chunks& chunks, int64_t chunk, char* base) const {
-  const uint64_t slot = uint64_t(chunk % kHybridSlots) * scores_bytes_;
+Shipment HybridMemory::shipment(const Chunk& chunk, int32_t slot, char* base) const {
+  const uint64_t scores = static_cast<uint64_t>(slot) * scores_bytes_;
   Shipment s;
-  s.first_row = chunks.first_row(chunk);
-  s.rows = std::min(chunks.rows, all_rows_ - s.first_row);
+  s.first_row = chunk.first;
+  s.rows = chunk.rows;
   s.filtered = filtered_;
   s.raw = base;
-  s.raw_stride = chunks.raw_stride;
-  s.shipped = shipped(base) + s.first_row;
-  s.total = totals(base) + chunk;
-  s.scores = reinterpret_cast<float*>(base + scores_at_ + slot);
-  if (filtered_) s.keys = reinterpret_cast<int32_t*>(base + keys_at_ + slot);
+  s.raw_stride = raw_stride_of(chunk.longest);
+  s.row_room = chunk.row_room();
+  s.scores = reinterpret_cast<float*>(base + scores_at_ + scores);
+  if (filtered_) s.keys = reinterpret_cast<int32_t*>(base + keys_at_ + scores);
+  s.shipped =
+      reinterpret_cast<ShippedRow*>(base + shipped_at_ + static_cast<uint64_t>(slot) * rows_bytes_);
   return s;
 }
 

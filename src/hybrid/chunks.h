@@ -2,6 +2,8 @@
 // slot of the pinned ring.
 #pragma once
 
+#include <vector>
+
 #include "core/services.h"
 #include "hybrid/two_steps.h"
 
@@ -10,26 +12,47 @@ namespace dsa {
 // Chunks on their way at once: one is scored, one copied, one selected, one attended to.
 inline constexpr int32_t kHybridSlots = 4;
 
-struct Chunks {
-  int64_t rows = 0;  // of a chunk; the last may have fewer
-  int64_t count = 0;
-  int64_t raw_stride = 0;  // bytes of a row's scores before they are packed
-  int64_t room = 0;        // scores of a slot
+struct Chunk {
+  int64_t first = 0;
+  int64_t rows = 0;
+  int64_t longest = 0;  // keys that a row of it can see
 
-  // `slot_bytes`: of the pinned ring. No rows: one row does not fit.
-  Chunks(const ForwardCall& call, uint64_t slot_bytes);
-
-  int64_t first_row(int64_t chunk) const { return chunk * rows; }
+  int64_t end() const { return first + rows; }
+  // Scores that a row has room for.
+  int64_t row_room() const { return (longest + kShippedUnit - 1) / kShippedUnit * kShippedUnit; }
+  int64_t room() const { return rows * row_room(); }
 };
 
-// A slot of the ring: what a chunk has in pinned memory.
-struct PinnedSlot {
-  float* scores;
-  ShippedRow* shipped;
-  Cut* cuts;
-  int32_t* total;
+// In order, of all rows. Chunks have about the same number of visible scores, but for the first,
+// which the CPU waits for, and the last, which wait for the CPU: those are smaller.
+class Chunks {
+ public:
+  // `slot_bytes`: of the pinned ring. None: one row does not fit.
+  Chunks(const ForwardCall& call, uint64_t slot_bytes);
 
-  PinnedSlot(const Chunks& chunks, char* memory);
+  int64_t count() const { return static_cast<int64_t>(all_.size()); }
+  const Chunk& operator[](int64_t chunk) const { return all_[static_cast<size_t>(chunk)]; }
+
+ private:
+  std::vector<Chunk> all_;
+};
+
+// About how many chunks a call of so many visible scores has: what can be said without looking at
+// its rows.
+double expected_chunks(const ForwardCall& call, double visible);
+
+// Whether a chunk of one row fits.
+bool has_room_for_row(const ForwardCall& call, uint64_t slot_bytes);
+
+// A slot of the ring: what a chunk has in pinned memory. Cuts lie where they lie in every chunk:
+// the GPU may still have to read those of the chunk before when the host lists the rows of this
+// one.
+struct PinnedSlot {
+  Cut* cuts;            // [rows]
+  ShippedRow* shipped;  // [rows]
+  float* scores;
+
+  PinnedSlot(const Chunk& chunk, char* memory, uint64_t slot_bytes);
 };
 
 // Device memory of a call, beside what its kernels need: bytes that hold for every smaller call too
@@ -37,21 +60,17 @@ struct PinnedSlot {
 struct HybridMemory {
   HybridMemory(const ForwardCall& call, bool filtered);
 
-  // Shipment of a chunk, in memory of at least `bytes` at `base`.
-  Shipment shipment(const Chunks& chunks, int64_t chunk, char* base) const;
-  ShippedRow* shipped(char* base) const {
-    return reinterpret_cast<ShippedRow*>(base + shipped_at_);
-  }
-  int32_t* totals(char* base) const { return reinterpret_cast<int32_t*>(base + totals_at_); }
+  // Shipment of a chunk, in memory of at least `bytes` at `base`, without its pinned memory.
+  Shipment shipment(const Chunk& chunk, int32_t slot, char* base) const;
   char* passed(char* base) const { return base + passed_at_; }
 
   uint64_t bytes;
 
  private:
-  int64_t all_rows_;
   bool filtered_;
   uint64_t scores_bytes_;  // of a chunk, raw or packed
-  uint64_t scores_at_, keys_at_, shipped_at_, totals_at_, passed_at_;
+  uint64_t rows_bytes_;    // of where its rows lie
+  uint64_t scores_at_, keys_at_, shipped_at_, passed_at_;
 };
 
 }  // namespace dsa

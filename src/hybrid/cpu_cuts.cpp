@@ -1,12 +1,21 @@
 #include "hybrid/cpu_cuts.h"
 
 #include <algorithm>
-#include <exception>
 
 #include "core/error.h"
+#include "core/pick.h"
 
 namespace dsa {
 namespace {
+
+// Rows from this length on are worth dividing among threads, where there are fewer than those.
+constexpr int64_t kDividedRow = 32768;
+// A turn takes some microseconds: long against the counter that all lanes share, short against a
+// chunk.
+constexpr int64_t kMostTurnRows = 8;
+constexpr int64_t kTurnsOfLane = 4;             // of a chunk, so that lanes end together
+constexpr double kRowNs = 150, kScoreNs = 0.3;  // about, on one core
+constexpr double kLeastNs = 6000;               // of work that is worth more than one lane
 
 // One number of every struct of an array, as a tensor [rows].
 RowTensor column_of(void* first, int64_t stride, int32_t dtype) {
@@ -24,55 +33,26 @@ Call cuts_call(const TopkParams& p) {
   return {DSA_OP_TOPK, device, &p};
 }
 
-// The context's threads, of which one does something else first.
-class Team {
- public:
-  Team(const Parallel& parallel, void* parallel_user, const std::function<void()>& meanwhile)
-      : parallel_(parallel), parallel_user_(parallel_user), meanwhile_(meanwhile) {}
-
-  Parallel as_parallel() { return Parallel(parallel_.max_lanes(), run, this); }
-
-  // Where there was no parallel region; and what it threw.
-  void finish() {
-    if (!done_) once();
-    if (thrown_) std::rethrow_exception(thrown_);
+Chunk largest(const Chunks& chunks) {
+  Chunk most;
+  for (int64_t c = 0; c < chunks.count(); ++c) {
+    most.rows = std::max(most.rows, chunks[c].rows);
+    most.longest = std::max(most.longest, chunks[c].longest);
   }
+  return most;
+}
 
- private:
-  struct Region {
-    Team& team;
-    dsa_parallel_body body;
-    void* arg;
-  };
-  static void run(void* user, int64_t count, dsa_parallel_body body, void* arg) {
-    Team& team = *static_cast<Team*>(user);
-    Region region{team, body, arg};
-    team.parallel_.run(
-        static_cast<int32_t>(count), team.parallel_user_,
-        [](void* of, int64_t lane) {
-          const Region& r = *static_cast<Region*>(of);
-          if (lane == 0) r.team.once();
-          r.body(r.arg, lane);
-        },
-        &region);
-  }
-  // Nothing may be thrown through a parallel region.
-  void once() noexcept {
-    if (done_) return;
-    done_ = true;
-    try {
-      meanwhile_();
-    } catch (...) {
-      thrown_ = std::current_exception();
-    }
-  }
-
-  const Parallel& parallel_;
-  void* parallel_user_;
-  const std::function<void()>& meanwhile_;
-  bool done_ = false;
-  std::exception_ptr thrown_;
-};
+// Of so many rows of a chunk, without the tensors.
+TopkParams params_of(const SelectParams& select, const Chunk& chunk, int64_t rows) {
+  TopkParams p;
+  p.rows.count = p.rows.per_request = rows;
+  p.rows.by = VisibleBy::kRange;
+  p.rows.max_keys = std::max<int64_t>(chunk.longest, 1);
+  p.rows.key_limit = p.rows.columns = chunk.room();
+  p.select.k = select.k;
+  p.select.select_neg_inf = select.select_neg_inf;
+  return p;
+}
 
 }  // namespace
 
@@ -87,36 +67,52 @@ std::string refuse_cuts(const dsa_ctx& ctx) {
   }
 }
 
-void find_cuts(dsa_ctx& ctx, const PinnedSlot& slot, int64_t rows, const SelectParams& select,
-               void* parallel_user, const std::function<void()>& meanwhile) {
-  int32_t longest = 0;
-  for (int64_t i = 0; i < rows; ++i) {
-    longest = std::max(longest, slot.shipped[i].end - slot.shipped[i].begin);
-  }
-  TopkParams p;
+CutFinder::Plan CutFinder::make_plan(const dsa_ctx& ctx, const SelectParams& select,
+                                     const Chunks& chunks) {
+  const Chunk most = largest(chunks);
+  const int32_t threads = ctx.parallel.max_lanes();
+  const int64_t rows = chunks[chunks.count() - 1].end();
+  Plan plan;
+  plan.divides = most.longest >= kDividedRow && most.rows < 2 * threads;
+  plan.lanes = plan.divides
+                   ? 1
+                   : ctx.parallel.lanes_for(
+                         double(rows) * (kRowNs + kScoreNs * double(most.longest)), kLeastNs);
+  const int64_t even = most.rows / (kTurnsOfLane * threads);
+  plan.turn_rows = plan.divides ? most.rows : std::clamp<int64_t>(even, 1, kMostTurnRows);
+  const TopkParams p = params_of(select, most, plan.turn_rows);
+  plan.kernel = &pick_kernel(ctx, cuts_call(p));
+  const uint64_t bytes = plan.kernel->workspace(&p, plan.divides ? threads : 1);
+  plan.lane_bytes = (bytes + kWorkspaceAlignment - 1) / kWorkspaceAlignment * kWorkspaceAlignment;
+  return plan;
+}
+
+CutFinder::CutFinder(dsa_ctx& ctx, const ForwardCall& call, const Chunks& chunks,
+                     void* parallel_user)
+    : select_(call.select.select),
+      plan_(make_plan(ctx, select_, chunks)),
+      context_lanes_(ctx.parallel),
+      parallel_user_(parallel_user),
+      workspace_(ctx.workspaces, static_cast<uint64_t>(plan_.lanes) * plan_.lane_bytes) {}
+
+void CutFinder::find(int32_t lane, const PinnedSlot& slot, const Chunk& chunk, int64_t begin,
+                     int64_t end) const {
+  TopkParams p = params_of(select_, chunk, end - begin);
   // All rows lie in one row of scores, each a range of it.
   p.scores = column_of(slot.scores, 0, DSA_F32);
-  p.scores.extent[0] = *slot.total;
+  p.scores.extent[0] = p.rows.columns;
   p.scores.stride[0] = 1;
-  p.rows.count = p.rows.per_request = rows;
-  p.rows.by = VisibleBy::kRange;
-  p.rows.key_limit = p.rows.columns = *slot.total;
-  p.rows.max_keys = std::max(longest, 1);
-  p.rows.row_begin = column_of(&slot.shipped->begin, sizeof(ShippedRow), DSA_I32);
-  p.rows.row_end = column_of(&slot.shipped->end, sizeof(ShippedRow), DSA_I32);
-  p.select.k = select.k;
-  p.select.select_neg_inf = select.select_neg_inf;
-  p.select.cut_score = column_of(&slot.cuts->score, sizeof(Cut), DSA_F32);
-  p.select.cut_index = column_of(&slot.cuts->place, sizeof(Cut), DSA_I32);
-  const Kernel& kernel = pick_kernel(ctx, cuts_call(p));
-  const WorkspacePool::Lease lease(ctx.workspaces, kernel.workspace(&p, ctx.lanes_of(kernel)));
-  Team team(ctx.parallel, parallel_user, meanwhile);
-  const Parallel parallel = team.as_parallel();
+  ShippedRow* const shipped = slot.shipped + (begin - chunk.first);
+  Cut* const cuts = slot.cuts + (begin - chunk.first);
+  p.rows.row_begin = column_of(&shipped->begin, sizeof(ShippedRow), DSA_I32);
+  p.rows.row_end = column_of(&shipped->end, sizeof(ShippedRow), DSA_I32);
+  p.select.cut_score = column_of(&cuts->score, sizeof(Cut), DSA_F32);
+  p.select.cut_index = column_of(&cuts->place, sizeof(Cut), DSA_I32);
   Run run;
-  run.parallel = &parallel;
-  run.workspace = lease.data();
-  kernel.launch(&p, run);
-  team.finish();
+  run.parallel = plan_.divides ? &context_lanes_ : &one_lane_;
+  run.parallel_user = parallel_user_;
+  run.workspace = workspace_.data() + static_cast<uint64_t>(lane) * plan_.lane_bytes;
+  plan_.kernel->launch(&p, run);
 }
 
 }  // namespace dsa

@@ -1,8 +1,9 @@
-// The CPU's part of a hybrid call: the cut of each row of a chunk.
+// The CPU's part of a hybrid call: the cut of each row.
 #pragma once
 
-#include <functional>
+#include <string>
 
+#include "core/context.h"
 #include "hybrid/chunks.h"
 
 namespace dsa {
@@ -10,9 +11,35 @@ namespace dsa {
 // Why the context has no CPU selection for such calls; "" when it has.
 std::string refuse_cuts(const dsa_ctx& ctx);
 
-// From the slot's scores to its cuts, on the context's threads. `select`: k and select_neg_inf.
-// `meanwhile` is run once, by one of the threads before it takes its share; it may throw.
-void find_cuts(dsa_ctx& ctx, const PinnedSlot& slot, int64_t rows, const SelectParams& select,
-               void* parallel_user, const std::function<void()>& meanwhile);
+class CutFinder {
+ public:
+  CutFinder(dsa_ctx& ctx, const ForwardCall& call, const Chunks& chunks, void* parallel_user);
+
+  // How many lanes find cuts, each of so many rows at a time. One: of little work, or of rows that
+  // are few and long, which are divided among the context's threads, chunk by chunk.
+  int32_t lanes() const { return plan_.lanes; }
+  int64_t turn_rows() const { return plan_.turn_rows; }
+
+  // Of rows [begin, end) of the call, whose chunk lies in the slot.
+  void find(int32_t lane, const PinnedSlot& slot, const Chunk& chunk, int64_t begin,
+            int64_t end) const;
+
+ private:
+  struct Plan {
+    int32_t lanes;
+    int64_t turn_rows;
+    bool divides;  // find() runs on the context's threads
+    const Kernel* kernel;
+    uint64_t lane_bytes;  // of workspace
+  };
+  static Plan make_plan(const dsa_ctx& ctx, const SelectParams& select, const Chunks& chunks);
+
+  const SelectParams& select_;
+  const Plan plan_;
+  const Parallel one_lane_{1, nullptr, nullptr};
+  const Parallel& context_lanes_;
+  void* const parallel_user_;
+  const WorkspacePool::Lease workspace_;
+};
 
 }  // namespace dsa

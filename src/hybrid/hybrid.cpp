@@ -16,7 +16,7 @@ std::string refuse(const dsa_ctx& ctx, const ForwardCall& call) {
   const std::string steps = refuse_two_steps(ctx, call);
   if (!steps.empty()) return steps;
   const uint64_t slot = ctx.hybrid->slot_bytes();
-  if (call.select.indexer.rows.count > 0 && Chunks(call, slot).rows == 0) {
+  if (call.select.indexer.rows.count > 0 && !has_room_for_row(call, slot)) {
     return "a row of " + std::to_string(call.select.indexer.rows.max_length()) +
            " keys does not fit into " + std::to_string(slot) +
            " bytes, a fourth of the pinned memory (pinned_bytes)";
@@ -45,10 +45,14 @@ void run(dsa_ctx& ctx, const ForwardCall& call, const Run& given) {
   try {
     Pipeline(ctx, call, given, filtered, memory, memory + own).run();
   } catch (...) {
-    // Copies on the context's stream may still write to the ring and read the call's memory.
+    // What runs on the ring's streams may still write to the ring and read the call's memory.
     BackendError error;
-    ctx.cuda->tell(&BackendServices::wait_stream, ctx.hybrid->stream, &error);
-    ctx.cuda->tell(&BackendServices::record, ctx.hybrid->cuts_taken, given.stream, &error);
+    for (void* stream : {ctx.hybrid->scores_stream, ctx.hybrid->copies_stream}) {
+      ctx.cuda->tell(&BackendServices::wait_stream, stream, &error);
+    }
+    for (void* taken : ctx.hybrid->taken) {
+      ctx.cuda->tell(&BackendServices::record, taken, given.stream, &error);
+    }
     throw;
   }
 }

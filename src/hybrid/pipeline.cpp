@@ -1,22 +1,41 @@
 #include "hybrid/pipeline.h"
 
-#include <algorithm>
+#include <sched.h>
 
-#include "hybrid/cpu_cuts.h"
+#include <algorithm>
 
 namespace dsa {
 namespace {
 
-// Where a chunk's rows go that are shipped whole, as BackendServices::lay_out says it.
-int32_t lay_out(const Rows& rows, int64_t first, int64_t count, ShippedRow* shipped) {
+// Where a chunk's rows go, one behind the other; how many scores that makes.
+int64_t lay_out(const Rows& all, const Chunk& chunk, ShippedRow* shipped) {
+  // Rows of one request at a time: a row's place in its request costs a division.
+  Rows rows = all;
+  const int64_t per_request = all.batch == 1 ? all.count : all.per_request;
+  rows.batch = 1;
   int32_t at = 0;
-  for (int64_t i = 0; i < count; ++i) {
-    const RowSpan span = rows.span(first + i);
+  int64_t of_request = chunk.first % per_request;
+  for (int64_t i = 0; i < chunk.rows; ++i) {
+    const RowSpan span = rows.span(of_request);
     const int32_t length = span.end - span.begin;
     shipped[i] = {at, at + length};
     at += (length + kShippedUnit - 1) / kShippedUnit * kShippedUnit;
+    if (++of_request == per_request) of_request = 0;
   }
   return at;
+}
+
+// What a lane does that has nothing to do: it will have in some microseconds, unless the machine
+// has fewer cores than lanes.
+void pause_lane(int32_t times) {
+  constexpr int32_t kSpins = 2000;
+  if (times > kSpins) {
+    sched_yield();
+    return;
+  }
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
 }
 
 }  // namespace
@@ -35,98 +54,142 @@ Pipeline::Pipeline(dsa_ctx& ctx, const ForwardCall& call, const Run& run, bool f
       layout_(call, filtered),
       memory_(memory),
       scratch_(scratch),
-      timeline_(cuda_, ctx.log, run.stream, ring_.sums) {}
-
-int64_t Pipeline::rows_of(int64_t chunk) const {
-  return std::min(chunks_.rows, call_.select.indexer.rows.count - chunks_.first_row(chunk));
-}
-
-void Pipeline::copy(void* to, const void* from, int64_t bytes, void* stream) {
-  if (stream == ring_.stream) shipped_bytes_ += bytes;
-  if (bytes > 0) cuda_.ask(&BackendServices::copy, to, from, static_cast<uint64_t>(bytes), stream);
-}
+      cuts_(ctx, call, chunks_, run.parallel_user),
+      turns_(chunks_, cuts_.turn_rows()),
+      timeline_(cuda_, ctx.log, run.stream, ring_.timed_events, ring_.sums) {}
 
 void Pipeline::run() {
-  cuda_.ask(&BackendServices::lay_out, call_.select.indexer.rows, chunks_.rows, filtered_,
-            layout_.shipped(memory_), layout_.totals(memory_), run_.stream);
-  ship_up_to(1);
-  send(0);
-  // The cuts of the call before may still be on their way out of the ring.
-  cuda_.ask(&BackendServices::wait, ring_.cuts_taken);
-  for (int64_t c = 0; c < chunks_.count; ++c) {
-    if (c + 1 < chunks_.count) send(c + 1);
-    select(c);
+  cuda_.ask(&BackendServices::record, ring_.given, run_.stream);
+  cuda_.ask(&BackendServices::stream_waits, ring_.scores_stream, ring_.given);
+  // On its way while the lanes come together.
+  ship(shipped_++);
+  run_.lanes(cuts_.lanes(), [this](int32_t lane) { run_lane(lane); });
+  if (thrown_) std::rethrow_exception(thrown_);
+  timeline_.write(filtered_ ? "hybrid_prefilter" : "hybrid", chunks_, shipped_bytes_);
+}
+
+void Pipeline::run_lane(int32_t lane) {
+  const bool drives = !driven_.exchange(true);
+  RowTurns::Turn turn;
+  for (int32_t idle = 0; !over_.load(std::memory_order_acquire);) {
+    const bool moved = drives && drive();
+    if (select_some(lane, turn) || moved) {
+      idle = 0;
+    } else {
+      pause_lane(idle++);
+    }
   }
-  attend(chunks_.count - 1);
-  timeline_.write(filtered_ ? "hybrid_prefilter" : "hybrid", chunks_.rows,
-                  call_.select.indexer.rows.count, shipped_bytes_);
 }
 
-void Pipeline::ship_up_to(int64_t last) {
-  for (; next_ <= std::min(last, chunks_.count - 1); ++next_) ship(next_);
+bool Pipeline::select_some(int32_t lane, RowTurns::Turn& turn) {
+  if (!turns_.take(turn)) return false;
+  cuts_.find(lane, pinned(turn.chunk), chunks_[turn.chunk], turn.begin, turn.end);
+  if (turns_.finish(turn)) {
+    if (timeline_.wanted()) selected_ms_[slot_of(turn.chunk)] = timeline_.now();
+    turns_.complete(turn.chunk);
+  }
+  return true;
 }
 
-// Scores a chunk, and starts what can be copied without knowing more.
-void Pipeline::ship(int64_t c) {
-  const int32_t i = static_cast<int32_t>(c % kHybridSlots);
-  const Shipment shipment = layout_.shipment(chunks_, c, memory_);
-  timeline_.enqueue(c, Stage::kScore, run_.stream, [&] {
-    cuda_.ask(&BackendServices::ship, steps_.select, call_.select, shipment, run_.stream);
-  });
-  cuda_.ask(&BackendServices::record, ring_.scored[i], run_.stream);
-  cuda_.ask(&BackendServices::stream_waits, ring_.stream, ring_.scored[i]);
-  const PinnedSlot pinned = slot(c);
+// Nothing may be thrown through a parallel region.
+bool Pipeline::drive() noexcept {
+  try {
+    const bool moved = advance();
+    if (attended_ == chunks_.count()) over_.store(true, std::memory_order_release);
+    return moved;
+  } catch (...) {
+    thrown_ = std::current_exception();
+    over_.store(true, std::memory_order_release);
+    return false;
+  }
+}
+
+bool Pipeline::advance() {
+  // Asking takes a microsecond: not while there are rows enough to select.
+  const bool hungry = turns_.waiting() < 2 * cuts_.lanes() * cuts_.turn_rows();
+  if (hungry && arrived_ < shipped_ && has_arrived(arrived_)) {
+    arrive();
+    return true;
+  }
+  if (attended_ < arrived_ && turns_.is_complete(attended_)) {
+    attend(attended_++);
+    return true;
+  }
+  const int64_t on_their_way = timeline_.alone() ? 1 : kHybridSlots;
+  if (shipped_ < chunks_.count() && shipped_ < attended_ + on_their_way) {
+    ship(shipped_++);
+    return true;
+  }
+  if (attended_ == arrived_ && arrived_ < shipped_) {
+    cuda_.ask(&BackendServices::wait, ring_.arrived[slot_of(arrived_)]);
+    arrive();
+    return true;
+  }
+  return false;
+}
+
+bool Pipeline::has_arrived(int64_t chunk) {
+  bool answer = false;
+  cuda_.ask(&BackendServices::has_happened, ring_.arrived[slot_of(chunk)], &answer);
+  return answer;
+}
+
+void Pipeline::arrive() {
+  if (timeline_.wanted()) arrived_ms_[slot_of(arrived_)] = timeline_.now();
+  turns_.arrive(arrived_++);
+}
+
+Shipment Pipeline::shipment(int64_t chunk) const {
+  Shipment s = layout_.shipment(chunks_[chunk], slot_of(chunk), memory_);
+  const PinnedSlot slot = pinned(chunk);
   if (known_) {
-    *pinned.total =
-        lay_out(call_.select.indexer.rows, shipment.first_row, shipment.rows, pinned.shipped);
-    timeline_.enqueue(c, Stage::kCopy, ring_.stream, [&] {
-      copy(pinned.scores, shipment.scores, int64_t{*pinned.total} * 4, ring_.stream);
-    });
-    cuda_.ask(&BackendServices::record, ring_.copied[i], ring_.stream);
+    s.listed = slot.shipped;
+  } else {
+    s.host_scores = slot.scores;
+    s.host_shipped = slot.shipped;
+  }
+  return s;
+}
+
+// Scores a chunk, and sends the scores to the CPU.
+void Pipeline::ship(int64_t c) {
+  const int32_t i = slot_of(c);
+  const PinnedSlot slot = pinned(c);
+  const Shipment shipment = this->shipment(c);
+  const int64_t total = known_ ? lay_out(call_.select.indexer.rows, chunks_[c], slot.shipped) : 0;
+  cuda_.ask(&BackendServices::stream_waits, ring_.scores_stream, ring_.taken[i]);
+  timeline_.enqueue(c, Stage::kScore, ring_.scores_stream, [&] {
+    cuda_.ask(&BackendServices::ship, steps_.select, call_.select, shipment, ring_.scores_stream);
+  });
+  if (!known_) {
+    cuda_.ask(&BackendServices::record, ring_.arrived[i], ring_.scores_stream);
     return;
   }
-  copy(pinned.shipped, shipment.shipped, shipment.rows * int64_t{sizeof(ShippedRow)}, ring_.stream);
-  copy(pinned.total, shipment.total, sizeof(int32_t), ring_.stream);
-  cuda_.ask(&BackendServices::record, ring_.listed[i], ring_.stream);
-}
-
-// Starts the copy of scores whose number the device had to say first.
-void Pipeline::send(int64_t c) {
-  if (known_) return;
-  const int32_t i = static_cast<int32_t>(c % kHybridSlots);
-  const PinnedSlot pinned = slot(c);
-  cuda_.ask(&BackendServices::wait, ring_.listed[i]);
-  timeline_.enqueue(c, Stage::kCopy, ring_.stream, [&] {
-    copy(pinned.scores, layout_.shipment(chunks_, c, memory_).scores, int64_t{*pinned.total} * 4,
-         ring_.stream);
+  cuda_.ask(&BackendServices::record, ring_.scored[i], ring_.scores_stream);
+  cuda_.ask(&BackendServices::stream_waits, ring_.copies_stream, ring_.scored[i]);
+  timeline_.enqueue(c, Stage::kCopy, ring_.copies_stream, [&] {
+    if (total == 0) return;
+    cuda_.ask(&BackendServices::copy, static_cast<void*>(slot.scores),
+              static_cast<const void*>(shipment.scores), static_cast<uint64_t>(total) * 4,
+              ring_.copies_stream);
   });
-  cuda_.ask(&BackendServices::record, ring_.copied[i], ring_.stream);
-}
-
-// Finds a chunk's cuts. What comes after the cuts of the chunk before is enqueued meanwhile by one
-// of the threads, 30 us of calls into the driver, or before, where the copy lets it.
-void Pipeline::select(int64_t c) {
-  void* const copied = ring_.copied[c % kHybridSlots];
-  bool before_done = false;
-  const auto before = [&] {
-    if (before_done) return;
-    before_done = true;
-    if (c > 0) attend(c - 1);
-    ship_up_to(c - 1 + kHybridSlots);
-  };
-  bool is_there = false;
-  cuda_.ask(&BackendServices::has_happened, copied, &is_there);
-  if (!is_there || timeline_.alone()) {
-    before();
-    cuda_.ask(&BackendServices::wait, copied);
-  }
-  timeline_.run(c, Stage::kSelect, [&] {
-    find_cuts(ctx_, slot(c), rows_of(c), call_.select.select, run_.parallel_user, before);
-  });
+  cuda_.ask(&BackendServices::record, ring_.arrived[i], ring_.copies_stream);
+  shipped_bytes_ += total * 4;
 }
 
 void Pipeline::attend(int64_t c) {
-  const Shipment shipment = layout_.shipment(chunks_, c, memory_);
+  const int32_t i = slot_of(c);
+  const PinnedSlot slot = pinned(c);
+  if (timeline_.wanted()) {
+    // A lane may have begun with this chunk while others still had the one before.
+    const double before = c > 0 ? selected_ms_[slot_of(c - 1)] : 0;
+    timeline_.add(c, Stage::kSelect, std::max(arrived_ms_[i], before), selected_ms_[i]);
+    for (int64_t t = 0; !known_ && t < chunks_[c].rows; ++t) {
+      shipped_bytes_ +=
+          int64_t{sizeof(ShippedRow)} + 4 * int64_t{slot.shipped[t].end - slot.shipped[t].begin};
+    }
+  }
+  const Shipment shipment = this->shipment(c);
   IndexerTopkParams selected = call_.select;
   SparseAttnParams attended = call_.attend;
   attended.first_row = shipment.first_row;
@@ -135,11 +198,10 @@ void Pipeline::attend(int64_t c) {
                       attended.scope[0]);
   timeline_.enqueue(c, Stage::kCut, run_.stream, [&] {
     // Read where they lie: a copy of so few bytes takes longer to start.
-    cuda_.ask(&BackendServices::take, selected, shipment, slot(c).cuts, run_.stream);
+    cuda_.ask(&BackendServices::take, selected, shipment, static_cast<const Cut*>(slot.cuts),
+              run_.stream);
   });
-  if (c == chunks_.count - 1) {
-    cuda_.ask(&BackendServices::record, ring_.cuts_taken, run_.stream);
-  }
+  cuda_.ask(&BackendServices::record, ring_.taken[i], run_.stream);
   timeline_.enqueue(c, Stage::kAttend, run_.stream, [&] {
     Run with = run_;
     with.workspace = scratch_;

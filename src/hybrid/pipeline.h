@@ -2,7 +2,12 @@
 // to on the GPU, several at once.
 #pragma once
 
+#include <atomic>
+#include <exception>
+
+#include "hybrid/cpu_cuts.h"
 #include "hybrid/ring.h"
+#include "hybrid/row_turns.h"
 #include "hybrid/timeline.h"
 
 namespace dsa {
@@ -16,15 +21,23 @@ class Pipeline {
   void run();
 
  private:
+  // The lane that comes first drives: it starts what can be started, between rows of its own. The
+  // others only select, so that lanes may also run one after the other.
+  void run_lane(int32_t lane);
+  bool select_some(int32_t lane, RowTurns::Turn& turn);
+  bool drive() noexcept;
+  // Whether anything was started.
+  bool advance();
+  bool has_arrived(int64_t chunk);
+  void arrive();
+
   void ship(int64_t chunk);
-  // All that have not been yet, up to this one.
-  void ship_up_to(int64_t last);
-  void send(int64_t chunk);
-  void select(int64_t chunk);
   void attend(int64_t chunk);
-  PinnedSlot slot(int64_t chunk) const { return PinnedSlot(chunks_, ring_.slot(chunk)); }
-  int64_t rows_of(int64_t chunk) const;
-  void copy(void* to, const void* from, int64_t bytes, void* stream);
+  static int32_t slot_of(int64_t chunk) { return static_cast<int32_t>(chunk % kHybridSlots); }
+  PinnedSlot pinned(int64_t chunk) const {
+    return PinnedSlot(chunks_[chunk], ring_.slot(slot_of(chunk)), ring_.slot_bytes());
+  }
+  Shipment shipment(int64_t chunk) const;
 
   dsa_ctx& ctx_;
   CudaModule& cuda_;
@@ -39,9 +52,19 @@ class Pipeline {
   const HybridMemory layout_;
   char* const memory_;
   char* const scratch_;
+  const CutFinder cuts_;
+  RowTurns turns_;
   Timeline timeline_;
-  int64_t next_ = 0;  // the chunk to be shipped next
   int64_t shipped_bytes_ = 0;
+
+  // Chunks so far, of the driving lane.
+  int64_t shipped_ = 0, arrived_ = 0, attended_ = 0;
+  double arrived_ms_[kHybridSlots] = {};
+  double selected_ms_[kHybridSlots] = {};  // by the lane that had the last rows
+
+  std::atomic<bool> driven_{false};
+  std::atomic<bool> over_{false};
+  std::exception_ptr thrown_;
 };
 
 }  // namespace dsa

@@ -15,7 +15,7 @@ constexpr uint64_t kMostPinned = uint64_t{64} << 20;
 }  // namespace
 
 HybridRing::HybridRing(CudaModule& cuda, const CpuChoice& cpus, uint64_t pinned_bytes)
-    : cuda_(cuda), cpus_(cpus) {
+    : timed_events(cuda), cuda_(cuda), cpus_(cpus) {
   const uint64_t bytes = std::min(pinned_bytes ? pinned_bytes : kDefaultPinned, kMostPinned);
   slot_bytes_ = bytes / kHybridSlots / 256 * 256;
 }
@@ -25,13 +25,9 @@ HybridRing::~HybridRing() { free_all(); }
 void HybridRing::make_ready() {
   if (ready_) return;
   try {
-    cuda_.ask(&BackendServices::make_stream, &stream);
-    for (int32_t i = 0; i < kHybridSlots; ++i) {
-      for (void** event : {&scored[i], &listed[i], &copied[i]}) {
-        cuda_.ask(&BackendServices::make_event, false, event);
-      }
-    }
-    cuda_.ask(&BackendServices::make_event, false, &cuts_taken);
+    cuda_.ask(&BackendServices::make_stream, &scores_stream);
+    cuda_.ask(&BackendServices::make_stream, &copies_stream);
+    each_event([this](void*& event) { cuda_.ask(&BackendServices::make_event, false, &event); });
     pin_near();
   } catch (...) {
     free_all();
@@ -54,16 +50,15 @@ void HybridRing::pin_near() {
 }
 
 void HybridRing::free_all() noexcept {
-  for (int32_t i = 0; i < kHybridSlots; ++i) {
-    for (void** event : {&scored[i], &listed[i], &copied[i]}) {
-      if (*event) cuda_.tell(&BackendServices::free_event, *event);
-      *event = nullptr;
-    }
+  each_event([this](void*& event) {
+    if (event) cuda_.tell(&BackendServices::free_event, event);
+    event = nullptr;
+  });
+  for (void** stream : {&scores_stream, &copies_stream}) {
+    if (*stream) cuda_.tell(&BackendServices::free_stream, *stream);
+    *stream = nullptr;
   }
-  if (cuts_taken) cuda_.tell(&BackendServices::free_event, cuts_taken);
-  if (stream) cuda_.tell(&BackendServices::free_stream, stream);
   if (memory_) cuda_.tell(&BackendServices::unpin, memory_);
-  cuts_taken = stream = nullptr;
   memory_ = nullptr;
 }
 

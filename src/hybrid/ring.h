@@ -1,5 +1,5 @@
-// What the hybrid routes of a context share and keep: a ring of pinned memory, a stream for copies,
-// events. Calls take turns.
+// What the hybrid routes of a context share and keep: a ring of pinned memory, streams of their
+// own, events. Calls take turns.
 #pragma once
 
 #include <mutex>
@@ -27,16 +27,28 @@ class HybridRing {
   std::mutex turn;
   StageSums* sums = nullptr;  // with a turn: where dsa_tune wants the stages of calls
   // With a turn, when ready.
-  char* slot(int64_t chunk) const { return memory_ + uint64_t(chunk % kHybridSlots) * slot_bytes_; }
-  void* stream = nullptr;           // of copies to the host
-  void* scored[kHybridSlots] = {};  // the slot's chunk can be copied
-  void* listed[kHybridSlots] = {};  // where its rows lie has been copied
-  void* copied[kHybridSlots] = {};  // its scores have been copied
-  void* cuts_taken = nullptr;       // the last call's cuts have left the ring
+  char* slot(int32_t slot) const { return memory_ + uint64_t(slot) * slot_bytes_; }
+  void* scores_stream = nullptr;     // scores, beside the attention on the caller's stream
+  void* copies_stream = nullptr;     // copies to the host
+  void* given = nullptr;             // what the call reads is there
+  void* scored[kHybridSlots] = {};   // the slot's chunk can be copied
+  void* arrived[kHybridSlots] = {};  // its scores are in the ring
+  void* taken[kHybridSlots] = {};    // its cuts have left the ring, and its scores been read
+  TimedEvents timed_events;
 
  private:
   void pin_near();
   void free_all() noexcept;
+  // f(event) for each of them.
+  template <class F>
+  void each_event(F&& f) {
+    f(given);
+    for (int32_t i = 0; i < kHybridSlots; ++i) {
+      f(scored[i]);
+      f(arrived[i]);
+      f(taken[i]);
+    }
+  }
 
   CudaModule& cuda_;
   const CpuChoice& cpus_;

@@ -13,36 +13,39 @@ const char* stage_name(Stage stage) {
 
 }  // namespace
 
-Timeline::Timeline(CudaModule& cuda, const Log& log, void* stream, StageSums* sums)
+TimedEvents::~TimedEvents() {
+  for (void* event : made_) cuda_.tell(&BackendServices::free_event, event);
+}
+
+void* TimedEvents::next() {
+  if (used_ == made_.size()) {
+    void* event = nullptr;
+    cuda_.ask(&BackendServices::make_event, true, &event);
+    made_.push_back(event);
+  }
+  return made_[used_++];
+}
+
+Timeline::Timeline(CudaModule& cuda, const Log& log, void* stream, TimedEvents& events,
+                   StageSums* sums)
     : cuda_(cuda),
       log_(log),
+      events_(events),
       sums_(sums),
       wanted_(log.stages() || sums),
       alone_(log.stages_alone() || sums),
       stream_(stream) {
   if (!wanted_) return;
+  events_.start_again();
   cuda_.ask(&BackendServices::wait_stream, stream);
-  mark(start_, stream);
+  start_ = mark(stream);
   started_ = std::chrono::steady_clock::now();
 }
 
-Timeline::~Timeline() {
-  for (const Entry& entry : entries_) {
-    for (void* event : entry.events) {
-      if (event) cuda_.tell(&BackendServices::free_event, event);
-    }
-  }
-  if (start_) cuda_.tell(&BackendServices::free_event, start_);
-}
-
-Timeline::Entry& Timeline::add(int64_t chunk, Stage stage) {
-  entries_.push_back({chunk, stage, {0, 0}, {nullptr, nullptr}});
-  return entries_.back();
-}
-
-void Timeline::mark(void*& event, void* stream) {
-  cuda_.ask(&BackendServices::make_event, true, &event);
+void* Timeline::mark(void* stream) {
+  void* const event = events_.next();
   cuda_.ask(&BackendServices::record, event, stream);
+  return event;
 }
 
 double Timeline::now() const {
@@ -50,7 +53,7 @@ double Timeline::now() const {
       .count();
 }
 
-void Timeline::write(const char* route, int64_t rows, int64_t all_rows, int64_t shipped_bytes) {
+void Timeline::write(const char* route, const Chunks& chunks, int64_t shipped_bytes) {
   if (!wanted_) return;
   cuda_.ask(&BackendServices::wait_stream, stream_);
   std::stable_sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) {
@@ -65,14 +68,14 @@ void Timeline::write(const char* route, int64_t rows, int64_t all_rows, int64_t 
     }
     if (sums_) sums_->ms[static_cast<int>(entry.stage)] += entry.ms[1] - entry.ms[0];
     if (!log_.stages()) continue;
-    const int64_t first = entry.chunk * rows;
+    const Chunk& chunk = chunks[entry.chunk];
     log_.write(2, "stages: %s chunk %" PRId64 " rows %" PRId64 "..%" PRId64 " %s %.4f %.4f", route,
-               entry.chunk, first, std::min(first + rows, all_rows), stage_name(entry.stage),
-               entry.ms[0], entry.ms[1]);
+               entry.chunk, chunk.first, chunk.end(), stage_name(entry.stage), entry.ms[0],
+               entry.ms[1]);
   }
   if (log_.stages()) log_.write(2, "stages: %s shipped %" PRId64 " bytes", route, shipped_bytes);
   if (sums_) {
-    sums_->chunks = (all_rows + rows - 1) / rows;
+    sums_->chunks = chunks.count();
     sums_->shipped_bytes = shipped_bytes;
   }
 }

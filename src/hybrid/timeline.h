@@ -7,6 +7,7 @@
 
 #include "core/cuda_module.h"
 #include "core/log.h"
+#include "hybrid/chunks.h"
 
 namespace dsa {
 
@@ -20,41 +21,53 @@ struct StageSums {
   int64_t shipped_bytes = 0;
 };
 
+// Events that have a time, made once: making one takes longer than a stage.
+class TimedEvents {
+ public:
+  explicit TimedEvents(CudaModule& cuda) : cuda_(cuda) {}
+  ~TimedEvents();
+  TimedEvents(const TimedEvents&) = delete;
+  TimedEvents& operator=(const TimedEvents&) = delete;
+
+  void start_again() { used_ = 0; }
+  void* next();
+
+ private:
+  CudaModule& cuda_;
+  std::vector<void*> made_;
+  size_t used_ = 0;
+};
+
 class Timeline {
  public:
   // Waits for the stream, so that both clocks start together. `sums` (optional) is filled.
-  Timeline(CudaModule& cuda, const Log& log, void* stream, StageSums* sums);
-  ~Timeline();
+  Timeline(CudaModule& cuda, const Log& log, void* stream, TimedEvents& events, StageSums* sums);
   Timeline(const Timeline&) = delete;
   Timeline& operator=(const Timeline&) = delete;
 
+  bool wanted() const { return wanted_; }
   // Every stage is to wait for the one before it.
   bool alone() const { return alone_; }
+  // Milliseconds since the call's start.
+  double now() const;
 
   // f() enqueues a stage on a stream.
   template <class F>
   void enqueue(int64_t chunk, Stage stage, void* stream, F&& f) {
     if (!wanted_) return f();
-    Entry& entry = add(chunk, stage);
-    mark(entry.events[0], stream);
+    void* const begin = mark(stream);
     f();
-    mark(entry.events[1], stream);
+    entries_.push_back({chunk, stage, {0, 0}, {begin, mark(stream)}});
     if (alone_) cuda_.ask(&BackendServices::wait_stream, stream);
   }
-  // f() runs a stage on the calling thread; it may enqueue others.
-  template <class F>
-  void run(int64_t chunk, Stage stage, F&& f) {
-    if (!wanted_) return f();
-    const double begin = now();
-    f();
-    Entry& entry = add(chunk, stage);
-    entry.ms[0] = begin;
-    entry.ms[1] = now();
+  // A stage on the CPU, by now().
+  void add(int64_t chunk, Stage stage, double begin, double end) {
+    if (wanted_) entries_.push_back({chunk, stage, {begin, end}, {nullptr, nullptr}});
   }
 
   // Waits for the stream and writes a line a chunk and stage. `route`: "hybrid"; `shipped_bytes`:
   // to the CPU, by all chunks.
-  void write(const char* route, int64_t rows, int64_t all_rows, int64_t shipped_bytes);
+  void write(const char* route, const Chunks& chunks, int64_t shipped_bytes);
 
  private:
   struct Entry {
@@ -63,12 +76,11 @@ class Timeline {
     double ms[2];  // begin and end since the call's start
     void* events[2];
   };
-  Entry& add(int64_t chunk, Stage stage);
-  void mark(void*& event, void* stream);
-  double now() const;
+  void* mark(void* stream);
 
   CudaModule& cuda_;
   const Log& log_;
+  TimedEvents& events_;
   StageSums* sums_;
   const bool wanted_;
   const bool alone_;

@@ -228,23 +228,6 @@ bool copy_rows(BackendDevice*, void* to, int64_t to_step, const void* from, int6
   return true;
 }
 
-bool lay_out(BackendDevice*, const Rows& rows, int64_t chunk_rows, bool filtered,
-             ShippedRow* shipped, int32_t* totals, void* stream, BackendError* error) {
-  const Turn turn(error);
-  if (turn.failed()) return false;
-  state().queues.enqueue(stream, [=] {
-    for (int64_t t = 0; t < rows.count; ++t) {
-      int32_t& total = totals[t / chunk_rows];
-      if (t % chunk_rows == 0) total = 0;
-      if (filtered) continue;
-      const RowSpan span = rows.span(t);
-      shipped[t] = {total, total + span.end - span.begin};
-      total += (span.end - span.begin + kShippedUnit - 1) / kShippedUnit * kShippedUnit;
-    }
-  });
-  return true;
-}
-
 bool ship(BackendDevice*, const Kernel*, const IndexerTopkParams& p, const Shipment& s,
           void* stream, BackendError* error) {
   const Turn turn(error);
@@ -280,7 +263,7 @@ bool load(BackendDevice*, const Kernel*, BackendError*) { return true; }
 constexpr BackendServices kServices = {
     lend,   give_back,    is_capturing, make_stream, free_stream, make_event, free_event,
     record, stream_waits, has_happened, wait,        wait_stream, elapsed,    pin,
-    unpin,  copy,         copy_rows,    lay_out,     ship,        take};
+    unpin,  copy,         copy_rows,    ship,        take};
 
 }  // namespace
 }  // namespace fake

@@ -45,26 +45,27 @@ inline std::vector<float> scores_of(const dsa::IndexerParams& p, int64_t t) {
 inline void ship_row(const dsa::IndexerTopkParams& p, const dsa::Shipment& s, int64_t i,
                      const std::vector<float>& scores) {
   const int32_t n = int32_t(scores.size());
-  if (!s.filtered) {
-    std::copy(scores.begin(), scores.end(), s.scores + s.shipped[i].begin);
-    return;
+  dsa::ShippedRow& row = s.shipped[i];
+  row.begin = row.end = s.listed ? s.listed[i].begin : int32_t(i * s.row_room);
+  float lowest = -INFINITY;
+  if (s.filtered) {
+    std::vector<float> sorted;
+    for (const float x : scores) {
+      if (!std::isnan(x)) sorted.push_back(x);
+    }
+    std::sort(sorted.begin(), sorted.end(), std::greater<>());
+    const size_t reach = size_t(p.select.k) + 2;
+    if (i % 3 != 0 && sorted.size() > reach) lowest = sorted[reach];
   }
-  std::vector<float> sorted;
-  for (const float x : scores) {
-    if (!std::isnan(x)) sorted.push_back(x);
-  }
-  std::sort(sorted.begin(), sorted.end(), std::greater<>());
-  const size_t reach = size_t(p.select.k) + 2;
-  const bool whole = i % 3 == 0 || sorted.size() <= reach;
-  int32_t at = *s.total;
-  s.shipped[i] = {at, at};
   for (int32_t j = 0; j < n; ++j) {
-    if (!whole && !(scores[size_t(j)] >= sorted[reach])) continue;
-    s.scores[at] = scores[size_t(j)];
-    s.keys[at++] = j;
+    if (lowest > -INFINITY && !(scores[size_t(j)] >= lowest)) continue;
+    s.scores[row.end] = scores[size_t(j)];
+    if (s.keys) s.keys[row.end] = j;
+    ++row.end;
   }
-  s.shipped[i].end = at;
-  *s.total = (at + dsa::kShippedUnit - 1) / dsa::kShippedUnit * dsa::kShippedUnit;
+  if (s.listed) return;
+  s.host_shipped[i] = row;
+  std::copy(s.scores + row.begin, s.scores + row.end, s.host_scores + row.begin);
 }
 
 inline void take_row(const dsa::IndexerTopkParams& p, const dsa::Shipment& s, int64_t i,

@@ -99,15 +99,20 @@ TEST(HybridPipeline, AnyStepMayFail) {
       ASSERT_EQ(judge_forward(ctx.get(), *c, route, on_fake()), "") << describe(*c);
       fake().fail_at(0);
       ASSERT_EQ(run_forward(ctx.get(), *c, route, on_fake()), DSA_OK);
-      const int64_t calls = fake().calls();
-      ASSERT_GT(calls, 10);
+      ASSERT_GT(fake().calls(), 10);
       const std::vector<unsigned char> right = c->arena.output_bytes();
-      for (int64_t n = 1; n <= calls; ++n) {
+      // How often it asks what has happened is the threads' matter: until no call is the one.
+      for (int64_t n = 1;; ++n) {
         c->arena.reset_outputs();
         fake().fail_at(n);
         const dsa_status status = run_forward(ctx.get(), *c, route, on_fake());
+        const bool failed = fake().calls() >= n;
         fake().fail_at(0);
-        ASSERT_EQ(status, DSA_ERROR_DEVICE) << "call " << n << " of " << calls;
+        if (!failed) {
+          ASSERT_EQ(status, DSA_OK) << dsa_last_error();
+          break;
+        }
+        ASSERT_EQ(status, DSA_ERROR_DEVICE) << "call " << n;
         ASSERT_TRUE(has(dsa_last_error(), "told to fail")) << dsa_last_error();
         const std::vector<unsigned char> now = c->arena.output_bytes();
         for (size_t b = 0; b < now.size(); ++b) {

@@ -8,31 +8,26 @@
 
 namespace dsa::cuda {
 
-bool lay_out(BackendDevice* device, const Rows& rows, int64_t chunk_rows, bool filtered,
-             ShippedRow* shipped, int32_t* totals, void* stream, BackendError* error) {
-  const CurrentDevice current(device->id);
-  cudaError_t code = current.error();
-  const cudaStream_t on = static_cast<cudaStream_t>(stream);
-  if (code == cudaSuccess && filtered) {
-    const int64_t chunks = (rows.count + chunk_rows - 1) / chunk_rows;
-    code = cudaMemsetAsync(totals, 0, static_cast<size_t>(chunks) * sizeof(int32_t), on);
-  } else if (code == cudaSuccess) {
-    code = enqueue_lay_out(rows, chunk_rows, shipped, totals, on);
-  }
-  return report(error, "hybrid: where rows go", code);
+namespace {
+
+Run run_on(const BackendDevice& device, void* stream) {
+  Run run;
+  run.stream = stream;
+  run.device = &device.info;
+  return run;
 }
+
+}  // namespace
 
 bool ship(BackendDevice* device, const Kernel* kernel, const IndexerTopkParams& params,
           const Shipment& shipment, void* stream, BackendError* error) {
   const CurrentDevice current(device->id);
-  Run run;
-  run.stream = stream;
-  run.device = &device->info;
-  const cudaStream_t on = static_cast<cudaStream_t>(stream);
+  const Run run = run_on(*device, stream);
   cudaError_t code = current.error();
   if (code == cudaSuccess) code = enqueue_fused_scores(*kernel, params, shipment, run);
   if (code == cudaSuccess) {
-    code = shipment.filtered ? enqueue_prefilter(params, shipment, on) : enqueue_pack(shipment, on);
+    code = shipment.filtered ? enqueue_prefilter(params, shipment, run)
+                             : enqueue_pack(params, shipment, run);
   }
   return report(error, kernel->name, code);
 }
@@ -42,14 +37,13 @@ bool take(BackendDevice* device, const IndexerTopkParams& params, const Shipment
   const CurrentDevice current(device->id);
   cudaError_t code = current.error();
   if (code == cudaSuccess) {
-    code = enqueue_take(params, shipment, cuts, static_cast<cudaStream_t>(stream));
+    code = enqueue_take(params, shipment, cuts, run_on(*device, stream));
   }
   return report(error, "hybrid: from cuts to keys", code);
 }
 
 cudaError_t load_shipping() {
-  cudaError_t error = load_lay_out();
-  if (error == cudaSuccess) error = load_pack();
+  cudaError_t error = load_pack();
   if (error == cudaSuccess) error = load_take();
   return error == cudaSuccess ? load_prefilter() : error;
 }

@@ -4,19 +4,17 @@
 
 #include <cuda_runtime.h>
 
+#include "core/kernel.h"
 #include "core/services.h"
 
 namespace dsa::cuda {
 
-cudaError_t enqueue_lay_out(const Rows& rows, int64_t chunk_rows, ShippedRow* shipped,
-                            int32_t* totals, cudaStream_t stream);
-// From the raw scores of a shipment to all visible ones, where enqueue_lay_out says.
-cudaError_t enqueue_pack(const Shipment& shipment, cudaStream_t stream);
+// From the raw scores of a shipment to all visible ones, where its rows go.
+cudaError_t enqueue_pack(const IndexerTopkParams& params, const Shipment& shipment, const Run& run);
 // From cuts to the selection's outputs.
 cudaError_t enqueue_take(const IndexerTopkParams& params, const Shipment& shipment, const Cut* cuts,
-                         cudaStream_t stream);
+                         const Run& run);
 
-cudaError_t load_lay_out();
 cudaError_t load_pack();
 cudaError_t load_take();
 // All of them, and the prefilter's: for the load() of a fused kernel.

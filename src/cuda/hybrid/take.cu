@@ -2,11 +2,13 @@
 
 #include "cuda/hybrid/shipping.h"
 #include "cuda/kernel.h"
+#include "cuda/ptx.cuh"
 
 namespace dsa::cuda {
 namespace {
 
 constexpr int32_t kWarps = 8;
+constexpr int32_t kRows = 16;  // of a block
 
 // Where the selection of a row goes.
 class RowSelected {
@@ -67,16 +69,10 @@ class RowSelected {
   float* values_ = nullptr;
 };
 
-// A warp a row, 128 scores a step: each lane ranks 4 neighbours.
-__global__ void __launch_bounds__(32 * kWarps)
-    take(const __grid_constant__ IndexerTopkParams p, const __grid_constant__ Shipment s,
-         const Cut* cuts) {
-  const int64_t i = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
-  if (i >= s.rows) return;
-  const int64_t t = s.first_row + i;
+// By a warp, 128 scores a step: each lane ranks 4 neighbours.
+__device__ void take_row(const IndexerTopkParams& p, const Shipment& s, int64_t t,
+                         const ShippedRow& row, const Cut& cut) {
   const RowSelected out(p.select, t, p.indexer.rows.span(t));
-  const ShippedRow row = s.shipped[i];
-  const Cut cut = cuts[i];
   const uint32_t lane = threadIdx.x % 32, below = (1u << lane) - 1;
   int32_t count = 0;
   for (int32_t first = row.begin; cut.place >= 0 && first < row.end; first += 128) {
@@ -114,13 +110,37 @@ __global__ void __launch_bounds__(32 * kWarps)
           last < 0 ? 0 : s.scores[last]);
 }
 
+// A warp takes two rows. Cuts lie in pinned memory, a microsecond away, and the link carries some
+// hundred reads in that time: a block reads those of all its rows at once, while the stream's
+// previous kernel ends.
+__global__ void __launch_bounds__(32 * kWarps)
+    take(const __grid_constant__ IndexerTopkParams p, const __grid_constant__ Shipment s,
+         const Cut* cuts) {
+  __shared__ Cut cut[kRows];
+  __shared__ ShippedRow shipped[kRows];
+  let_next_start();
+  const int64_t first = int64_t{blockIdx.x} * kRows;
+  const int32_t rows = static_cast<int32_t>(min(s.rows - first, int64_t{kRows}));
+  if (threadIdx.x < rows) {
+    cut[threadIdx.x] = cuts[first + threadIdx.x];
+    shipped[threadIdx.x] = s.shipped[first + threadIdx.x];
+  }
+  __syncthreads();
+  wait_for_previous();
+  for (int32_t i = threadIdx.x / 32; i < rows; i += kWarps) {
+    take_row(p, s, s.first_row + first + i, shipped[i], cut[i]);
+  }
+}
+
 }  // namespace
 
 cudaError_t enqueue_take(const IndexerTopkParams& params, const Shipment& shipment, const Cut* cuts,
-                         cudaStream_t stream) {
-  const int64_t blocks = (shipment.rows + kWarps - 1) / kWarps;
-  return launch_function(take, {.grid = static_cast<uint32_t>(blocks), .block = 32 * kWarps},
-                         stream, params, shipment, cuts);
+                         const Run& run) {
+  const int64_t blocks = (shipment.rows + kRows - 1) / kRows;
+  const LaunchShape shape = {.grid = static_cast<uint32_t>(blocks),
+                             .block = 32 * kWarps,
+                             .overlap_previous = run.device->compute_capability >= 90};
+  return launch_function(take, shape, stream_of(run), params, shipment, cuts);
 }
 
 cudaError_t load_take() { return load_function(take); }

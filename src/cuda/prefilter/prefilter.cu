@@ -1,5 +1,6 @@
 #include "cuda/kernel.h"
 #include "cuda/prefilter/prefilter.h"
+#include "cuda/ptx.cuh"
 #include "cuda/topk/sample.cuh"
 #include "cuda/topk/slab.cuh"
 
@@ -55,44 +56,10 @@ __device__ Passing count_row(const char* row, int32_t n, const Gate& gate, Block
   return {static_cast<int32_t>(all_above), static_cast<int32_t>(all_equal)};
 }
 
-// A block a row. Of scores equal to the gate the first k are enough: with smaller indices they go
-// before the others.
-__global__ void __launch_bounds__(kThreads)
-    prefilter(const __grid_constant__ Rows rows, const __grid_constant__ Shipment s, int32_t k,
-              uint32_t lowest) {
-  __shared__ BlockShared shared;
-  __shared__ int32_t begin_of_row;
-  const RowSpan span = rows.span(s.first_row + blockIdx.x);
-  const int32_t n = span.end - span.begin;
-  const char* const row = s.raw + blockIdx.x * s.raw_stride;
-  bool whole = n <= kShortRow || k > n / kWholeShare;
-  Gate gate = {-__builtin_inff(), true};
-  int32_t wanted = n;
-  if (!whole) {
-    clear_bins<kThreads>(shared.bins);
-    __syncthreads();
-    const Sample<1> sample = load_sample<kThreads, 1>(Slice<Float32>(row, n), 1);
-    gate = sample_gate<kThreads>(sample, n, Float32(DSA_F32), k, 2 * k + 128, lowest, shared);
-    __syncthreads();
-    const Passing passing = count_row(row, n, gate, shared);
-    whole = gate.score == -__builtin_inff() || passing.above + passing.equal < k;
-    if (!whole) wanted = passing.above + min(passing.equal, k);
-  }
-  if (threadIdx.x == 0) {
-    const int32_t room = (wanted + kShippedUnit - 1) / kShippedUnit * kShippedUnit;
-    begin_of_row = atomicAdd(s.total, room);
-    s.shipped[blockIdx.x] = {begin_of_row, begin_of_row + wanted};
-  }
-  __syncthreads();
-  float* const scores = s.scores + begin_of_row;
-  int32_t* const keys = s.keys + begin_of_row;
-  if (whole) {
-    for (int32_t i = threadIdx.x; i < n; i += kThreads) {
-      scores[i] = reinterpret_cast<const float*>(row)[i];
-      keys[i] = i;
-    }
-    return;
-  }
+// Writes what passes the gate, by all threads. Of scores equal to it the first k are enough: with
+// smaller indices they go before the others.
+__device__ void pass(const char* row, int32_t n, int32_t k, const Gate& gate, float* scores,
+                     int32_t* keys, BlockShared& shared) {
   int32_t above = 0, equal = 0;  // before this step
   for (int32_t tile = 0; tile < n; tile += kThreads * 4) {
     const int32_t at = tile + static_cast<int32_t>(threadIdx.x) * 4;
@@ -120,13 +87,61 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// A block a row.
+__global__ void __launch_bounds__(kThreads)
+    prefilter(const __grid_constant__ Rows rows, const __grid_constant__ Shipment s, int32_t k,
+              uint32_t lowest) {
+  __shared__ BlockShared shared;
+  let_next_start();
+  wait_for_previous();
+  const RowSpan span = rows.span(s.first_row + blockIdx.x);
+  const int32_t n = span.end - span.begin;
+  const char* const row = s.raw + blockIdx.x * s.raw_stride;
+  bool whole = n <= kShortRow || k > n / kWholeShare;
+  Gate gate = {-__builtin_inff(), true};
+  int32_t wanted = n;
+  if (!whole) {
+    clear_bins<kThreads>(shared.bins);
+    __syncthreads();
+    const Sample<1> sample = load_sample<kThreads, 1>(Slice<Float32>(row, n), 1);
+    gate = sample_gate<kThreads>(sample, n, Float32(DSA_F32), k, 2 * k + 128, lowest, shared);
+    __syncthreads();
+    const Passing passing = count_row(row, n, gate, shared);
+    whole = gate.score == -__builtin_inff() || passing.above + passing.equal < k;
+    if (!whole) wanted = passing.above + min(passing.equal, k);
+  }
+  const int32_t begin = static_cast<int32_t>(blockIdx.x * s.row_room);
+  if (threadIdx.x == 0) {
+    s.shipped[blockIdx.x] = s.host_shipped[blockIdx.x] = {begin, begin + wanted};
+  }
+  float* const scores = s.scores + begin;
+  int32_t* const keys = s.keys + begin;
+  if (whole) {
+    for (int32_t i = threadIdx.x; i < n; i += kThreads) {
+      scores[i] = reinterpret_cast<const float*>(row)[i];
+      keys[i] = i;
+    }
+  } else {
+    pass(row, n, k, gate, scores, keys, shared);
+  }
+  __syncthreads();
+  // What passed goes over the link in whole pieces. Past the end lie scores of no row.
+  float4* const host = reinterpret_cast<float4*>(s.host_scores + begin);
+  const int32_t units = (wanted + kShippedUnit - 1) / kShippedUnit;
+  for (int32_t i = threadIdx.x; i < units; i += kThreads) {
+    host[i] = reinterpret_cast<const float4*>(scores)[i];
+  }
+}
+
 }  // namespace
 
 cudaError_t enqueue_prefilter(const IndexerTopkParams& params, const Shipment& shipment,
-                              cudaStream_t stream) {
-  return launch_function(
-      prefilter, {.grid = static_cast<uint32_t>(shipment.rows), .block = kThreads}, stream,
-      params.indexer.rows, shipment, params.select.k, lowest_key(params.select.select_neg_inf));
+                              const Run& run) {
+  const LaunchShape shape = {.grid = static_cast<uint32_t>(shipment.rows),
+                             .block = kThreads,
+                             .overlap_previous = run.device->compute_capability >= 90};
+  return launch_function(prefilter, shape, stream_of(run), params.indexer.rows, shipment,
+                         params.select.k, lowest_key(params.select.select_neg_inf));
 }
 
 cudaError_t load_prefilter() { return load_function(prefilter); }

@@ -4,13 +4,14 @@
 
 #include <cuda_runtime.h>
 
+#include "core/kernel.h"
 #include "core/services.h"
 
 namespace dsa::cuda {
 
-// From the raw scores of a shipment to what passes; shipment.total is 0 before.
+// From the raw scores of a shipment to what passes, here and in pinned memory.
 cudaError_t enqueue_prefilter(const IndexerTopkParams& params, const Shipment& shipment,
-                              cudaStream_t stream);
+                              const Run& run);
 cudaError_t load_prefilter();
 
 }  // namespace dsa::cuda

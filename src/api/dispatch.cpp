@@ -44,6 +44,20 @@ void check_exec(const dsa_exec& exec, const CallDevice& device) {
   }
 }
 
+Run make_run(const dsa_ctx& ctx, const dsa_exec* exec, const char* name, uint64_t needed) {
+  Run run;
+  run.parallel = &ctx.parallel;
+  if (!exec) return run;
+  run.parallel_user = exec->parallel_user;
+  run.stream = exec->stream;
+  run.workspace = static_cast<char*>(exec->workspace);
+  if (run.workspace && exec->workspace_size < needed) {
+    fail(DSA_ERROR_WORKSPACE, "exec.workspace_size is %" PRIu64 ", %s needs %" PRIu64,
+         exec->workspace_size, name, needed);
+  }
+  return run;
+}
+
 void launch(dsa_ctx& ctx, const Call& call, const dsa_exec* exec) {
   if (exec) check_exec(*exec, call.device);
   if (!call.params) return;  // no query rows: nothing to do
@@ -55,17 +69,7 @@ void launch(dsa_ctx& ctx, const Call& call, const dsa_exec* exec) {
     ctx.log.write(2, "dispatch: %s, workspace %" PRIu64 " bytes, at most %d lanes", kernel.name,
                   needed, lanes);
   }
-  Run run;
-  run.parallel = &ctx.parallel;
-  if (exec) {
-    run.parallel_user = exec->parallel_user;
-    run.stream = exec->stream;
-    run.workspace = static_cast<char*>(exec->workspace);
-  }
-  if (run.workspace && exec->workspace_size < needed) {
-    fail(DSA_ERROR_WORKSPACE, "exec.workspace_size is %" PRIu64 ", %s needs %" PRIu64,
-         exec->workspace_size, kernel.name, needed);
-  }
+  Run run = make_run(ctx, exec, kernel.name, needed);
   if (kernel.device == DSA_DEVICE_CUDA) {
     ctx.cuda->launch(kernel, call.params, run, needed);
   } else if (run.workspace) {

@@ -10,6 +10,9 @@ namespace dsa {
 
 void check_exec(const dsa_exec& exec, const CallDevice& device);
 
+// The caller's part of a run. Throws where its workspace is smaller than `name` needs.
+Run make_run(const dsa_ctx& ctx, const dsa_exec* exec, const char* name, uint64_t needed);
+
 // Checks exec, takes its plan's kernel or picks one, finds workspace, launches.
 void launch(dsa_ctx& ctx, const Call& call, const dsa_exec* exec);
 

@@ -1,6 +1,4 @@
 // dsa_forward: validate, choose a route, run.
-#include <cinttypes>
-
 #include "api/dispatch.h"
 #include "api/forward_choice.h"
 #include "hybrid/staging.h"
@@ -77,17 +75,7 @@ void run_forward(dsa_ctx& ctx, const dsa_forward_desc& desc, const dsa_exec* exe
   const int32_t asked =
       exec && exec->plan ? planned_route(ctx, *exec->plan, desc.route) : desc.route;
   const ForwardChoice choice = choose_route(ctx, desc, call, asked);
-  Run run;
-  run.parallel = &ctx.parallel;
-  if (exec) {
-    run.parallel_user = exec->parallel_user;
-    run.stream = exec->stream;
-    run.workspace = static_cast<char*>(exec->workspace);
-  }
-  if (run.workspace && exec->workspace_size < choice.workspace) {
-    fail(DSA_ERROR_WORKSPACE, "exec.workspace_size is %" PRIu64 ", %s needs %" PRIu64,
-         exec->workspace_size, choice.route->name, choice.workspace);
-  }
+  const Run run = make_run(ctx, exec, choice.route->name, choice.workspace);
   if (choice.staged) {
     StagedRun(ctx, desc, *choice.route, run.stream)(*choice.route, run);
   } else {

@@ -44,8 +44,8 @@ struct Shipment {
   int32_t* keys = nullptr;  // out: of each score, its key from the row's first visible one on;
                             // nullptr where not filtered: the row's n-th score is its n-th key
 
-  // Pinned memory. Where rows go, where the host knows; who ships then copies `scores`. Else row i
-  // begins at i * row_room, and the GPU itself writes scores and rows to the other two.
+  // Pinned memory. Where rows go, where the host knows. Else row i begins at i * row_room, and the
+  // other two are where the host reads rows and scores.
   const ShippedRow* listed = nullptr;
   float* host_scores = nullptr;
   ShippedRow* host_shipped = nullptr;
@@ -92,6 +92,8 @@ struct BackendServices {
   // have a score; those that the mask or a table hides are NaN.
   bool (*ship)(BackendDevice* device, const Kernel* kernel, const IndexerTopkParams& params,
                const Shipment& shipment, void* stream, BackendError* error);
+  // Copies scores and `shipped` to the pinned memory of a shipment that the host has not listed.
+  bool (*send)(BackendDevice* device, const Shipment& shipment, void* stream, BackendError* error);
   // Writes the selection's outputs for the rows of a shipment, ascending, by the rows' cuts, which
   // lie in pinned memory.
   bool (*take)(BackendDevice* device, const IndexerTopkParams& params, const Shipment& shipment,

@@ -145,6 +145,6 @@ bool copy_rows(BackendDevice* device, void* to, int64_t to_step, const void* fro
 constinit const BackendServices kServices = {
     lend,   give_back,    is_capturing, make_stream, free_stream, make_event, free_event,
     record, stream_waits, has_happened, wait,        wait_stream, elapsed,    pin,
-    unpin,  copy,         copy_rows,    ship,        take};
+    unpin,  copy,         copy_rows,    ship,        send,        take};
 
 }  // namespace dsa::cuda

@@ -7,7 +7,7 @@ namespace {
 
 // Bytes of a chunk's scores as the indexer writes them, hidden ones too. Half of 2 MiB, as causal
 // rows have it, is copied in 22 us, not long compared with what starting a chunk costs.
-constexpr int64_t kLeastChunk = int64_t{2} << 20;
+constexpr int64_t kLeastChunk = int64_t{4} << 20;
 constexpr int64_t kMostChunk = int64_t{8} << 20;
 constexpr int64_t kWantedChunks = 16;
 constexpr int64_t kMostRows = 4096;
@@ -132,7 +132,7 @@ Chunks::Chunks(const ForwardCall& call, uint64_t slot_bytes) {
   const double all = all_scores(rows, lengths);
   double taken = 0, rising = least;
   for (int64_t first = 0; first < rows.count; first = all_.back().end()) {
-    const double falling = std::max(least, (all - taken) / 2);
+    const double falling = std::max(2 * least, (all - taken) / 2);
     // No request without keys may keep the loop from its end.
     const double wanted = std::max(1.0, std::min({rising, falling, full}));
     all_.push_back(grow(rows, lengths, bounds, first, wanted, taken));

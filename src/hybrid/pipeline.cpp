@@ -161,17 +161,16 @@ void Pipeline::ship(int64_t c) {
   timeline_.enqueue(c, Stage::kScore, ring_.scores_stream, [&] {
     cuda_.ask(&BackendServices::ship, steps_.select, call_.select, shipment, ring_.scores_stream);
   });
-  if (!known_) {
-    cuda_.ask(&BackendServices::record, ring_.arrived[i], ring_.scores_stream);
-    return;
-  }
   cuda_.ask(&BackendServices::record, ring_.scored[i], ring_.scores_stream);
   cuda_.ask(&BackendServices::stream_waits, ring_.copies_stream, ring_.scored[i]);
   timeline_.enqueue(c, Stage::kCopy, ring_.copies_stream, [&] {
-    if (total == 0) return;
-    cuda_.ask(&BackendServices::copy, static_cast<void*>(slot.scores),
-              static_cast<const void*>(shipment.scores), static_cast<uint64_t>(total) * 4,
-              ring_.copies_stream);
+    if (!known_) {
+      cuda_.ask(&BackendServices::send, shipment, ring_.copies_stream);
+    } else if (total > 0) {
+      cuda_.ask(&BackendServices::copy, static_cast<void*>(slot.scores),
+                static_cast<const void*>(shipment.scores), static_cast<uint64_t>(total) * 4,
+                ring_.copies_stream);
+    }
   });
   cuda_.ask(&BackendServices::record, ring_.arrived[i], ring_.copies_stream);
   shipped_bytes_ += total * 4;

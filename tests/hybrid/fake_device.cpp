@@ -241,6 +241,15 @@ bool ship(BackendDevice*, const Kernel*, const IndexerTopkParams& p, const Shipm
   return true;
 }
 
+bool send(BackendDevice*, const Shipment& s, void* stream, BackendError* error) {
+  const Turn turn(error);
+  if (turn.failed()) return false;
+  state().queues.enqueue(stream, [=] {
+    for (int64_t i = 0; i < s.rows; ++i) send_row(s, i);
+  });
+  return true;
+}
+
 bool take(BackendDevice*, const IndexerTopkParams& p, const Shipment& s, const Cut* cuts,
           void* stream, BackendError* error) {
   const Turn turn(error);
@@ -263,7 +272,7 @@ bool load(BackendDevice*, const Kernel*, BackendError*) { return true; }
 constexpr BackendServices kServices = {
     lend,   give_back,    is_capturing, make_stream, free_stream, make_event, free_event,
     record, stream_waits, has_happened, wait,        wait_stream, elapsed,    pin,
-    unpin,  copy,         copy_rows,    ship,        take};
+    unpin,  copy,         copy_rows,    ship,        send,        take};
 
 }  // namespace
 }  // namespace fake

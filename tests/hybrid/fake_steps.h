@@ -63,7 +63,10 @@ inline void ship_row(const dsa::IndexerTopkParams& p, const dsa::Shipment& s, in
     if (s.keys) s.keys[row.end] = j;
     ++row.end;
   }
-  if (s.listed) return;
+}
+
+inline void send_row(const dsa::Shipment& s, int64_t i) {
+  const dsa::ShippedRow row = s.shipped[i];
   s.host_shipped[i] = row;
   std::copy(s.scores + row.begin, s.scores + row.end, s.host_scores + row.begin);
 }

@@ -32,6 +32,13 @@ bool ship(BackendDevice* device, const Kernel* kernel, const IndexerTopkParams& 
   return report(error, kernel->name, code);
 }
 
+bool send(BackendDevice* device, const Shipment& shipment, void* stream, BackendError* error) {
+  const CurrentDevice current(device->id);
+  cudaError_t code = current.error();
+  if (code == cudaSuccess) code = enqueue_send(shipment, run_on(*device, stream));
+  return report(error, "hybrid: scores to the host", code);
+}
+
 bool take(BackendDevice* device, const IndexerTopkParams& params, const Shipment& shipment,
           const Cut* cuts, void* stream, BackendError* error) {
   const CurrentDevice current(device->id);
@@ -44,6 +51,7 @@ bool take(BackendDevice* device, const IndexerTopkParams& params, const Shipment
 
 cudaError_t load_shipping() {
   cudaError_t error = load_pack();
+  if (error == cudaSuccess) error = load_send();
   if (error == cudaSuccess) error = load_take();
   return error == cudaSuccess ? load_prefilter() : error;
 }

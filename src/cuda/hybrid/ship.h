@@ -1,4 +1,4 @@
-// ship and take of BackendServices.
+// ship, send and take of BackendServices.
 #pragma once
 
 #include "core/services.h"
@@ -7,6 +7,7 @@ namespace dsa::cuda {
 
 bool ship(BackendDevice* device, const Kernel* kernel, const IndexerTopkParams& params,
           const Shipment& shipment, void* stream, BackendError* error);
+bool send(BackendDevice* device, const Shipment& shipment, void* stream, BackendError* error);
 bool take(BackendDevice* device, const IndexerTopkParams& params, const Shipment& shipment,
           const Cut* cuts, void* stream, BackendError* error);
 

@@ -7,8 +7,8 @@
 namespace dsa::cuda {
 namespace {
 
-constexpr int32_t kWarps = 8;
-constexpr int32_t kRows = 16;  // of a block
+constexpr int32_t kRows = 8;   // of a block
+constexpr int32_t kSteps = 8;  // loads of a lane, all under way at once
 
 // Where the selection of a row goes.
 class RowSelected {
@@ -69,35 +69,41 @@ class RowSelected {
   float* values_ = nullptr;
 };
 
-// By a warp, 128 scores a step: each lane ranks 4 neighbours.
+// By a warp, kSteps times 128 scores at once: each lane ranks 4 neighbours of each 128.
 __device__ void take_row(const IndexerTopkParams& p, const Shipment& s, int64_t t,
                          const ShippedRow& row, const Cut& cut) {
   const RowSelected out(p.select, t, p.indexer.rows.span(t));
   const uint32_t lane = threadIdx.x % 32, below = (1u << lane) - 1;
   int32_t count = 0;
-  for (int32_t first = row.begin; cut.place >= 0 && first < row.end; first += 128) {
-    const int32_t place = first + static_cast<int32_t>(lane) * kShippedUnit;
-    float x[kShippedUnit] = {};
-    if (place < row.end) {
-      const float4 four = *reinterpret_cast<const float4*>(s.scores + place);
-      x[0] = four.x, x[1] = four.y, x[2] = four.z, x[3] = four.w;
-    }
-    uint32_t passed = 0;
-    int32_t at = count;
+  for (int32_t first = row.begin; cut.place >= 0 && first < row.end; first += 128 * kSteps) {
+    float4 loaded[kSteps];
 #pragma unroll
-    for (int32_t e = 0; e < kShippedUnit; ++e) {
-      const bool passes = place + e < row.end &&
-                          (x[e] > cut.score || (x[e] == cut.score && place + e <= cut.place));
-      const uint32_t lanes = __ballot_sync(~0u, passes);
-      at += __popc(lanes & below);
-      count += __popc(lanes);
-      if (passes) passed |= 1u << e;
+    for (int32_t i = 0; i < kSteps; ++i) {
+      const int32_t place = first + i * 128 + static_cast<int32_t>(lane) * kShippedUnit;
+      if (place < row.end) loaded[i] = *reinterpret_cast<const float4*>(s.scores + place);
     }
 #pragma unroll
-    for (int32_t e = 0; e < kShippedUnit; ++e) {
-      if (!(passed >> e & 1)) continue;
-      const int32_t key = s.keys ? s.keys[place + e] : place + e - row.begin;
-      out.write(at++, key, x[e]);
+    for (int32_t i = 0; i < kSteps; ++i) {
+      if (first + i * 128 >= row.end) break;
+      const int32_t place = first + i * 128 + static_cast<int32_t>(lane) * kShippedUnit;
+      const float x[kShippedUnit] = {loaded[i].x, loaded[i].y, loaded[i].z, loaded[i].w};
+      uint32_t passed = 0;
+      int32_t at = count;
+#pragma unroll
+      for (int32_t e = 0; e < kShippedUnit; ++e) {
+        const bool passes = place + e < row.end &&
+                            (x[e] > cut.score || (x[e] == cut.score && place + e <= cut.place));
+        const uint32_t lanes = __ballot_sync(~0u, passes);
+        at += __popc(lanes & below);
+        count += __popc(lanes);
+        if (passes) passed |= 1u << e;
+      }
+#pragma unroll
+      for (int32_t e = 0; e < kShippedUnit; ++e) {
+        if (!(passed >> e & 1)) continue;
+        const int32_t key = s.keys ? s.keys[place + e] : place + e - row.begin;
+        out.write(at++, key, x[e]);
+      }
     }
   }
   out.fill(count);
@@ -110,26 +116,24 @@ __device__ void take_row(const IndexerTopkParams& p, const Shipment& s, int64_t 
           last < 0 ? 0 : s.scores[last]);
 }
 
-// A warp takes two rows. Cuts lie in pinned memory, a microsecond away, and the link carries some
-// hundred reads in that time: a block reads those of all its rows at once, while the stream's
-// previous kernel ends.
-__global__ void __launch_bounds__(32 * kWarps)
+// A warp a row. Cuts lie in pinned memory, a microsecond away, and the link carries some hundred
+// reads in that time: a block reads those of all its rows at once, while the stream's previous
+// kernel ends.
+__global__ void __launch_bounds__(32 * kRows)
     take(const __grid_constant__ IndexerTopkParams p, const __grid_constant__ Shipment s,
          const Cut* cuts) {
   __shared__ Cut cut[kRows];
   __shared__ ShippedRow shipped[kRows];
   let_next_start();
   const int64_t first = int64_t{blockIdx.x} * kRows;
-  const int32_t rows = static_cast<int32_t>(min(s.rows - first, int64_t{kRows}));
-  if (threadIdx.x < rows) {
+  if (threadIdx.x < kRows && first + threadIdx.x < s.rows) {
     cut[threadIdx.x] = cuts[first + threadIdx.x];
     shipped[threadIdx.x] = s.shipped[first + threadIdx.x];
   }
   __syncthreads();
   wait_for_previous();
-  for (int32_t i = threadIdx.x / 32; i < rows; i += kWarps) {
-    take_row(p, s, s.first_row + first + i, shipped[i], cut[i]);
-  }
+  const int32_t i = threadIdx.x / 32;
+  if (first + i < s.rows) take_row(p, s, s.first_row + first + i, shipped[i], cut[i]);
 }
 
 }  // namespace
@@ -138,7 +142,7 @@ cudaError_t enqueue_take(const IndexerTopkParams& params, const Shipment& shipme
                          const Run& run) {
   const int64_t blocks = (shipment.rows + kRows - 1) / kRows;
   const LaunchShape shape = {.grid = static_cast<uint32_t>(blocks),
-                             .block = 32 * kWarps,
+                             .block = 32 * kRows,
                              .overlap_previous = run.device->compute_capability >= 90};
   return launch_function(take, shape, stream_of(run), params, shipment, cuts);
 }

@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(kThreads)
   }
   const int32_t begin = static_cast<int32_t>(blockIdx.x * s.row_room);
   if (threadIdx.x == 0) {
-    s.shipped[blockIdx.x] = s.host_shipped[blockIdx.x] = {begin, begin + wanted};
+    s.shipped[blockIdx.x] = {begin, begin + wanted};
   }
   float* const scores = s.scores + begin;
   int32_t* const keys = s.keys + begin;
@@ -121,16 +121,9 @@ __global__ void __launch_bounds__(kThreads)
       scores[i] = reinterpret_cast<const float*>(row)[i];
       keys[i] = i;
     }
-  } else {
-    pass(row, n, k, gate, scores, keys, shared);
+    return;
   }
-  __syncthreads();
-  // What passed goes over the link in whole pieces. Past the end lie scores of no row.
-  float4* const host = reinterpret_cast<float4*>(s.host_scores + begin);
-  const int32_t units = (wanted + kShippedUnit - 1) / kShippedUnit;
-  for (int32_t i = threadIdx.x; i < units; i += kThreads) {
-    host[i] = reinterpret_cast<const float4*>(scores)[i];
-  }
+  pass(row, n, k, gate, scores, keys, shared);
 }
 
 }  // namespace

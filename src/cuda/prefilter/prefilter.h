@@ -9,7 +9,7 @@
 
 namespace dsa::cuda {
 
-// From the raw scores of a shipment to what passes, here and in pinned memory.
+// From the raw scores of a shipment to what passes.
 cudaError_t enqueue_prefilter(const IndexerTopkParams& params, const Shipment& shipment,
                               const Run& run);
 cudaError_t load_prefilter();

@@ -422,9 +422,11 @@ bool parse(int argc, char** argv, Options& o, int& exit_code) {
   add_numbers(c, "--length", o.sweep.lengths, "T (64 to 8192)");
   add_numbers(c, "--k", o.sweep.ks, "selected a row (8 to 128)", INT32_MAX);
   c->add_flag("--quick", o.sweep.quick, "a few small shapes");
-  c->add_option("--gpu-busy", o.sweep.gpu_busy, "share of the GPU that is declared as busy")
-      ->check(CLI::Range(0.0, 1.0))
-      ->capture_default_str();
+  c->add_option(
+       "--gpu-busy", o.sweep.gpu_busy,
+       "shares of the GPU that are declared as busy, and that a kernel takes meanwhile (0)")
+      ->delimiter(',')
+      ->check(CLI::Range(0.0, 1.0));
   c->add_flag("--host-tensors", o.sweep.host_tensors,
               "all tensors in host memory: routes of the GPU copy them there and back");
   c->add_option("--timeline", o.sweep.timeline, "write the stages of hybrid calls there (CSV)");

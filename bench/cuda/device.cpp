@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <stdexcept>
 #include <thread>
 
@@ -79,8 +80,13 @@ class CudaDevice final : public Device {
     check_cuda(cudaMalloc(&flush_, size_t(flush_bytes_)), "cudaMalloc");
     check_cuda(cudaMemset(flush_, 1, size_t(flush_bytes_)), "cudaMemset");
     check_cuda(cudaMalloc(&sink_, 256), "cudaMalloc");
+    check_cuda(cudaStreamCreateWithFlags(&occupying_, cudaStreamNonBlocking), "cudaStreamCreate");
+    check_cuda(cudaMallocHost(&release_, sizeof *release_), "cudaMallocHost");
   }
   ~CudaDevice() override {
+    free_all();
+    cudaFreeHost(release_);
+    cudaStreamDestroy(occupying_);
     cudaFree(flush_);
     cudaFree(sink_);
     cudaStreamDestroy(stream_);
@@ -124,6 +130,18 @@ class CudaDevice final : public Device {
   }
 
   std::vector<DeviceRate> roofs(double seconds) override;
+
+  void occupy(double share) override {
+    free_all();
+    *release_ = 0;
+    const int taken = int(std::lround(share * properties_.multiProcessorCount));
+    if (taken == 0) return;
+    check_cuda(cuda::enqueue_occupy(taken, release_, occupying_), "occupy");
+  }
+  void free_all() override {
+    *const_cast<volatile int32_t*>(release_) = 1;
+    cudaStreamSynchronize(occupying_);
+  }
 
  private:
   static constexpr int64_t kLeastFlush = int64_t{128} << 20;
@@ -199,6 +217,8 @@ class CudaDevice final : public Device {
   void* flush_ = nullptr;
   int64_t flush_bytes_ = 0;
   uint32_t* sink_ = nullptr;
+  cudaStream_t occupying_ = nullptr;
+  int32_t* release_ = nullptr;
 };
 
 std::vector<DeviceRate> CudaDevice::roofs(double seconds) {

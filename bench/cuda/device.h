@@ -47,6 +47,10 @@ class Device {
   virtual Timing time(DeviceMode mode, const DeviceTimingPlan& plan,
                       const std::function<void()>& enqueue) = 0;
   virtual std::vector<DeviceRate> roofs(double seconds) = 0;
+  // A kernel takes this share of the multiprocessors until free_all(). Meanwhile nothing may wait
+  // for the whole device: no allocation, no release.
+  virtual void occupy(double share) = 0;
+  virtual void free_all() = 0;
 };
 
 // Throws std::runtime_error where there is no such device or the program was built without CUDA.

@@ -13,6 +13,9 @@ cudaError_t enqueue_read(const void* from, int64_t n, uint32_t* sink, int multip
 cudaError_t enqueue_copy(void* to, const void* from, int64_t n, int multiprocessors,
                          cudaStream_t stream);
 cudaError_t enqueue_empty(cudaStream_t stream);
+// Takes so many multiprocessors, with all their shared memory, until *release (pinned memory) is
+// not 0; ten seconds at most.
+cudaError_t enqueue_occupy(int multiprocessors, const int32_t* release, cudaStream_t stream);
 
 // Matrix multiply-adds of bf16 in registers (mma.sync m16n8k16) by all multiprocessors; returns the
 // floating-point operations.

@@ -17,7 +17,7 @@ struct PointSetup {
   const Context* overlapped;
   const Context* alone;
   const Settings& settings;
-  float gpu_busy;     // declared to the library
+  double gpu_busy;  // declared to the library; so much of a device is taken while routes are timed
   bool host_tensors;  // the tensors of all routes lie in host memory
 };
 

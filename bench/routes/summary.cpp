@@ -8,9 +8,12 @@
 namespace bench::routes {
 namespace {
 
+using Points = std::vector<std::vector<Record>>;
+
 std::string shape_of(const Record& record) {
-  return fmt::format("{} x {}, k {}", record["batch"].get<int64_t>(), record["n"].get<int64_t>(),
-                     record["k"].get<int32_t>());
+  const double busy = record["gpu_busy"];
+  return fmt::format("{} x {}, k {}{}", record["batch"].get<int64_t>(), record["n"].get<int64_t>(),
+                     record["k"].get<int32_t>(), busy > 0 ? fmt::format(", busy {}", busy) : "");
 }
 
 double median_of(std::vector<double> values) {
@@ -18,30 +21,11 @@ double median_of(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-}  // namespace
-
-void Summary::add(const std::vector<Record>& records_of_point) {
-  points_.push_back(records_of_point);
-}
-
-void Summary::print(const Context& context) const {
-  const nlohmann::ordered_json& about = context.about();
-  fmt::print("{}, {} threads, {}", about.value("cpu", "?"), context.threads(),
-             about.value("isa_used", "?"));
-  if (context.device()) fmt::print("; {}", about.value("cuda_device", "?"));
-  fmt::print("\n\n");
-  print_best();
-  print_auto();
-  print_overlap();
-  print_shipped();
-  print_peers();
-}
-
 // Median times by length, and at how many points each route is the best.
-void Summary::print_best() const {
+void print_best(const Points& points) {
   std::map<int64_t, std::map<std::string, std::vector<double>>> times;
   std::map<std::string, int> best;
-  for (const auto& records : points_) {
+  for (const auto& records : points) {
     for (const Record& r : records) {
       if (!r.contains("median_us")) continue;
       const std::string name = r["kernel"];
@@ -59,13 +43,13 @@ void Summary::print_best() const {
   }
   fmt::print("best at");
   for (const auto& [name, count] : best) fmt::print("  {} {}", name, count);
-  fmt::print("  of {} points\n", points_.size());
+  fmt::print("  of {} points\n", points.size());
 }
 
-void Summary::print_auto() const {
+void print_auto(const Points& points) {
   int near = 0, all = 0;
   const Record* worst = nullptr;
-  for (const auto& records : points_) {
+  for (const auto& records : points) {
     const Record& r = records.back();
     if (!r.contains("to_best")) continue;
     ++all;
@@ -87,7 +71,7 @@ void Summary::print_auto() const {
   fmt::print("\n");
 }
 
-void Summary::print_overlap() const {
+void print_overlap(const Points& points) {
   struct Class {
     double least, most;
     const char* name;
@@ -96,7 +80,7 @@ void Summary::print_overlap() const {
                          Class{16e6, 1e18, "from 16 M"}}) {
     std::vector<double> ratios;
     const Record* worst = nullptr;
-    for (const auto& records : points_) {
+    for (const auto& records : points) {
       for (const Record& r : records) {
         const double scores = r.contains("scores") ? r["scores"].get<double>() : 0;
         if (!r.contains("to_longest") || r["kernel"] != "forward.hybrid" || scores < c.least ||
@@ -113,9 +97,9 @@ void Summary::print_overlap() const {
   }
 }
 
-void Summary::print_shipped() const {
+void print_shipped(const Points& points) {
   std::map<std::pair<int64_t, int32_t>, std::vector<double>> shares;
-  for (const auto& records : points_) {
+  for (const auto& records : points) {
     for (const Record& r : records) {
       if (r.contains("shipped_share") && r["kernel"] == "forward.hybrid_prefilter") {
         shares[{r["n"], r["k"]}].push_back(r["shipped_share"]);
@@ -131,8 +115,8 @@ void Summary::print_shipped() const {
 }
 
 // The points that others published.
-void Summary::print_peers() const {
-  for (const auto& records : points_) {
+void print_peers(const Points& points) {
+  for (const auto& records : points) {
     for (const Record& r : records) {
       std::string ratios;
       for (const auto& [key, value] : r.items()) {
@@ -145,6 +129,33 @@ void Summary::print_peers() const {
       if (r.contains("graph_us")) fmt::print(", {:.1f} in a graph", r["graph_us"].get<double>());
       fmt::print("{}\n", ratios);
     }
+  }
+}
+
+}  // namespace
+
+void Summary::add(const std::vector<Record>& records_of_point) {
+  points_.push_back(records_of_point);
+}
+
+void Summary::print(const Context& context) const {
+  const nlohmann::ordered_json& about = context.about();
+  fmt::print("{}, {} threads, {}", about.value("cpu", "?"), context.threads(),
+             about.value("isa_used", "?"));
+  if (context.device()) fmt::print("; {}", about.value("cuda_device", "?"));
+  fmt::print("\n");
+  std::map<double, Points> by_busy;
+  for (const auto& records : points_) by_busy[records[0]["gpu_busy"]].push_back(records);
+  for (const auto& [busy, points] : by_busy) {
+    fmt::print("\n");
+    if (busy > 0) fmt::print("gpu_busy {}\n", busy);
+    print_best(points);
+    print_auto(points);
+  }
+  if (by_busy.contains(0)) {
+    print_overlap(by_busy[0]);
+    print_shipped(by_busy[0]);
+    print_peers(by_busy[0]);
   }
 }
 

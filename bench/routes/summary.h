@@ -13,12 +13,6 @@ class Summary {
   void print(const Context& context) const;
 
  private:
-  void print_best() const;
-  void print_auto() const;
-  void print_overlap() const;
-  void print_shipped() const;
-  void print_peers() const;
-
   std::vector<std::vector<Record>> points_;
 };
 

@@ -69,34 +69,38 @@ bool run_sweep(const ContextSpec& spec, const SweepOptions& sweep, const Setting
   for (const std::string& path : output.peers) peers.read(path);
   Report report;
   report.set_peers(peers.names());
-  report.set_extra_columns({"tensors",         "scores",        "picked",          "graph_us",
-                            "predicted_us",    "to_best",       "over_best_us",    "chunks",
-                            "overlap",         "shipped_bytes", "shipped_share",   "score_us",
-                            "copy_us",         "select_us",     "cut_us",          "attend_us",
-                            "alone_score_us",  "alone_copy_us", "alone_select_us", "alone_cut_us",
-                            "alone_attend_us", "to_longest"});
+  report.set_extra_columns({"tensors",      "gpu_busy",        "scores",        "picked",
+                            "graph_us",     "predicted_us",    "to_best",       "over_best_us",
+                            "chunks",       "overlap",         "shipped_bytes", "shipped_share",
+                            "score_us",     "copy_us",         "select_us",     "cut_us",
+                            "attend_us",    "alone_score_us",  "alone_copy_us", "alone_select_us",
+                            "alone_cut_us", "alone_attend_us", "to_longest"});
   Summary summary;
   std::string timeline;
   const std::vector<Point> points = points_of(sweep);
-  const PointSetup setup{context,
-                         overlapped ? &*overlapped : nullptr,
-                         alone ? &*alone : nullptr,
-                         settings,
-                         float(sweep.gpu_busy),
-                         sweep.host_tensors};
-  Progress progress(int64_t(points.size()), output.quiet);
+  PointSetup setup{context,
+                   overlapped ? &*overlapped : nullptr,
+                   alone ? &*alone : nullptr,
+                   settings,
+                   0,
+                   sweep.host_tensors};
+  const std::vector<double> busy = sweep.gpu_busy.empty() ? std::vector<double>{0} : sweep.gpu_busy;
+  Progress progress(int64_t(points.size() * busy.size()), output.quiet);
   std::unique_ptr<Tensors> tensors;
   for (const Point& point : points) {
-    progress.step(fmt::format("{} x {}, k {}", point.batch, point.length, point.k));
     if (!tensors || !tensors->point().has_tensors_of(point)) {
       tensors.reset();  // before the next ones take their place
       tensors = std::make_unique<Tensors>(context, point, settings.seed);
     }
     tensors->set_k(point.k);
-    std::vector<Record> records = run_point(setup, *tensors, timeline);
-    for (Record& record : records) peers.compare(record);
-    summary.add(records);
-    for (Record& record : records) report.add(std::move(record));
+    for (const double share : busy) {
+      progress.step(fmt::format("{} x {}, k {}", point.batch, point.length, point.k));
+      setup.gpu_busy = share;
+      std::vector<Record> records = run_point(setup, *tensors, timeline);
+      for (Record& record : records) peers.compare(record);
+      summary.add(records);
+      for (Record& record : records) report.add(std::move(record));
+    }
     // What was measured is there when the rest is not waited for.
     if (!output.csv.empty()) report.write_csv(output.csv);
   }

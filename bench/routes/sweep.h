@@ -12,7 +12,7 @@ namespace bench::routes {
 struct SweepOptions {
   std::vector<int64_t> batches, lengths, ks;  // empty: the grid
   bool quick = false;                         // a few small points
-  double gpu_busy = 0;                        // declared to the library
+  std::vector<double> gpu_busy;               // declared to the library, and so; empty: 0
   bool host_tensors = false;                  // also where there is a device
   std::string timeline;                       // CSV of the stages of every hybrid call
 };

@@ -1,6 +1,7 @@
 #include "hybrid/chunks.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace dsa {
 namespace {
@@ -31,12 +32,9 @@ int64_t chunk_bytes(const ForwardCall& call) {
   return std::clamp(static_cast<int64_t>(even), kLeastChunk, kMostChunk);
 }
 
-// The scores behind a list of rows are aligned.
-constexpr int64_t kShippedEnd = 64;
-
 // Of a slot, for cuts.
 int64_t cut_bytes(uint64_t slot_bytes) {
-  constexpr int64_t kShare = 8, kLine = 64;
+  constexpr int64_t kShare = 16, kLine = 64;
   const auto share = static_cast<int64_t>(slot_bytes) / kShare / kLine * kLine;
   return std::clamp<int64_t>(share, kLine, kMostRows * int64_t{sizeof(Cut)});
 }
@@ -47,24 +45,34 @@ class Lengths {
   explicit Lengths(const Rows& rows)
       : rows_(rows),
         longest_(std::max<int64_t>(rows.max_length(), 1)),
-        per_request_(rows.batch == 1 ? rows.count : rows.per_request) {}
+        per_request_(rows.batch == 1 || rows.per_request == 0 ? rows.count : rows.per_request),
+        of_request_(scores(0, per_request_)) {}
 
+  int64_t per_request() const { return per_request_; }
+  double of_request() const { return of_request_; }  // visible scores, of any of them
+  // The longest of rows [first, end) of one request, which do not get shorter, or of whole ones.
+  int64_t longest(int64_t end) const { return std::max<int64_t>(of(end - 1), 1); }
+  // Visible scores of rows of one request.
+  double scores(int64_t first, int64_t end) const {
+    double sum = 0;
+    for (int64_t t = first; t < end; t += kUnitRows) {
+      const int64_t step = std::min(kUnitRows, end - t);
+      sum += double(step) * double(of(t + step / 2));
+    }
+    return sum;
+  }
+
+ private:
   int64_t of(int64_t t) const {
     if (!rows_.on_host()) return longest_;
     const RowSpan span = rows_.span(t);
     return span.end - span.begin;
   }
-  // The longest of rows [first, end): those of a request do not get shorter.
-  int64_t longest(int64_t first, int64_t end) const {
-    if (!rows_.on_host()) return longest_;
-    const int64_t last = (first / per_request_ + 1) * per_request_ - 1;  // of the first's request
-    return std::max<int64_t>(std::max(of(end - 1), last < end ? of(last) : 0), 1);
-  }
 
- private:
   const Rows& rows_;
   int64_t longest_;
   int64_t per_request_;
+  double of_request_;
 };
 
 // What bounds the rows of a chunk.
@@ -84,38 +92,46 @@ struct Bounds {
     return chunk.rows <= kMostRows &&
            chunk.rows * std::max(raw_stride_of(chunk.longest), index_bytes) <= scores_bytes &&
            chunk.rows * int64_t{sizeof(Cut)} <= cuts_bytes &&
-           chunk.room() * 4 + chunk.rows * int64_t{sizeof(ShippedRow)} <= slot_bytes - kShippedEnd;
+           chunk.room() * 4 + chunk.rows * int64_t{sizeof(ShippedRow)} <= slot_bytes;
   }
 };
 
-// The chunk from row `first` on that has about `wanted` visible scores; adds them to `taken`.
-Chunk grow(const Rows& rows, const Lengths& lengths, const Bounds& bounds, int64_t first,
-           double wanted, double& taken) {
+// As many rows from `first` on, of at most `most`, as have about `wanted` scores and fit.
+Chunk grow(const Lengths& lengths, const Bounds& bounds, int64_t first, int64_t most,
+           double wanted) {
   Chunk chunk{first, 0, 0};
   double scores = 0;
-  for (int64_t unit = kUnitRows; chunk.end() < rows.count && scores < wanted;) {
-    const int64_t begin = chunk.end(), step = std::min(unit, rows.count - begin);
-    const Chunk grown{first, chunk.rows + step,
-                      std::max(chunk.longest, lengths.longest(begin, begin + step))};
+  for (int64_t unit = kUnitRows; chunk.rows < most && scores < wanted;) {
+    const int64_t begin = chunk.end(), end = std::min(begin + unit, first + most);
+    const Chunk grown{first, end - first, lengths.longest(end)};
     if (!bounds.holds(grown)) {
       if (chunk.rows > 0 || unit == 1) break;
       unit = 1;  // not even the first unit fits
       continue;
     }
-    scores += double(step) * double(lengths.of(begin + step / 2));
+    scores += lengths.scores(begin, end);
     chunk = grown;
   }
-  taken += scores;
   return chunk;
 }
 
-double all_scores(const Rows& rows, const Lengths& lengths) {
-  double sum = 0;
-  for (int64_t t = 0; t < rows.count; t += kUnitRows) {
-    const int64_t step = std::min(kUnitRows, rows.count - t);
-    sum += double(step) * double(lengths.of(t + step / 2));
+// The chunk from row `first` on: whole requests or an even part of one, so that its rows are about
+// as long as each other, which the indexer divides best.
+Chunk next_chunk(const Rows& rows, const Lengths& lengths, const Bounds& bounds, int64_t first,
+                 double wanted) {
+  const int64_t per_request = lengths.per_request(), end = (first / per_request + 1) * per_request;
+  if (first % per_request == 0 && lengths.of_request() <= wanted) {
+    const double requests = std::min(wanted / std::max(lengths.of_request(), 1.0),
+                                     double((rows.count - first) / per_request));
+    for (auto n = static_cast<int64_t>(requests); n > 0; --n) {
+      const Chunk chunk{first, n * per_request, lengths.longest(end)};
+      if (bounds.holds(chunk)) return chunk;
+    }
   }
-  return sum;
+  const double left = lengths.scores(first, end);
+  // A part of one and a quarter is not worth two.
+  const double parts = std::max(1.0, std::ceil(left / wanted - 0.25));
+  return grow(lengths, bounds, first, end - first, std::max(1.0, left / parts * 0.98));
 }
 
 // Visible scores of a chunk that is neither the first nor the last.
@@ -129,13 +145,16 @@ Chunks::Chunks(const ForwardCall& call, uint64_t slot_bytes) {
   const Lengths lengths(rows);
   const Bounds bounds(call, slot_bytes);
   const double full = wanted_scores(call), least = full / kSmallShare;
-  const double all = all_scores(rows, lengths);
-  double taken = 0, rising = least;
+  double left = lengths.of_request() * double(rows.count) / double(lengths.per_request());
+  double rising = least;
   for (int64_t first = 0; first < rows.count; first = all_.back().end()) {
-    const double falling = std::max(2 * least, (all - taken) / 2);
-    // No request without keys may keep the loop from its end.
+    const double falling = std::max(2 * least, left / 2);
     const double wanted = std::max(1.0, std::min({rising, falling, full}));
-    all_.push_back(grow(rows, lengths, bounds, first, wanted, taken));
+    all_.push_back(next_chunk(rows, lengths, bounds, first, wanted));
+    const Chunk& made = all_.back();
+    left -= made.rows >= lengths.per_request()
+                ? lengths.of_request() * double(made.rows) / double(lengths.per_request())
+                : lengths.scores(made.first, made.end());
     rising *= 2;
   }
 }
@@ -151,11 +170,10 @@ bool has_room_for_row(const ForwardCall& call, uint64_t slot_bytes) {
 }
 
 PinnedSlot::PinnedSlot(const Chunk& chunk, char* memory, uint64_t slot_bytes) {
+  scores = reinterpret_cast<float*>(memory);  // page by page, as copies are fastest
+  memory += slot_bytes - static_cast<uint64_t>(cut_bytes(slot_bytes));
   cuts = reinterpret_cast<Cut*>(memory);
-  memory += cut_bytes(slot_bytes);
-  shipped = reinterpret_cast<ShippedRow*>(memory);
-  memory += round_up(chunk.rows * int64_t{sizeof(ShippedRow)}, kShippedEnd);
-  scores = reinterpret_cast<float*>(memory);
+  shipped = reinterpret_cast<ShippedRow*>(memory) - chunk.rows;
 }
 
 HybridMemory::HybridMemory(const ForwardCall& call, bool filtered) : filtered_(filtered) {

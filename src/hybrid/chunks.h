@@ -23,8 +23,9 @@ struct Chunk {
   int64_t room() const { return rows * row_room(); }
 };
 
-// In order, of all rows. Chunks have about the same number of visible scores, but for the first,
-// which the CPU waits for, and the last, which wait for the CPU: those are smaller.
+// In order, of all rows: whole requests or parts of one. Chunks have about the same number of
+// visible scores, but for the first, which the CPU waits for, and the last, which wait for the CPU:
+// those are smaller.
 class Chunks {
  public:
   // `slot_bytes`: of the pinned ring. None: one row does not fit.
@@ -48,9 +49,9 @@ bool has_room_for_row(const ForwardCall& call, uint64_t slot_bytes);
 // the GPU may still have to read those of the chunk before when the host lists the rows of this
 // one.
 struct PinnedSlot {
-  Cut* cuts;            // [rows]
-  ShippedRow* shipped;  // [rows]
   float* scores;
+  ShippedRow* shipped;  // [rows]
+  Cut* cuts;            // [rows]
 
   PinnedSlot(const Chunk& chunk, char* memory, uint64_t slot_bytes);
 };

@@ -21,13 +21,17 @@ class Pipeline {
   void run();
 
  private:
-  // The lane that comes first drives: it starts what can be started, between rows of its own. The
-  // others only select, so that lanes may also run one after the other.
+  // Every lane finds cuts. Between rows the first one ships, and the second follows what was
+  // shipped, so that neither waits for the other's calls into the driver; who has nothing to do
+  // stands in for them. So lanes may also run one after the other, in any order.
   void run_lane(int32_t lane);
-  bool select_some(int32_t lane, RowTurns::Turn& turn);
-  bool drive() noexcept;
-  // Whether anything was started.
-  bool advance();
+  bool find_some_cuts(int32_t lane, RowTurns::Turn& turn);
+  // Whether f() did anything; false where another lane is at it.
+  bool try_role(std::atomic<bool>& taken, bool (Pipeline::*f)()) noexcept;
+  // Ships the next chunk, where a slot is free.
+  bool ship_next();
+  // Hands a chunk that arrives to the lanes, attends to one whose cuts are found.
+  bool follow();
   bool has_arrived(int64_t chunk);
   void arrive();
 
@@ -57,13 +61,14 @@ class Pipeline {
   Timeline timeline_;
   int64_t shipped_bytes_ = 0;
 
-  // Chunks so far, of the driving lane.
-  int64_t shipped_ = 0, arrived_ = 0, attended_ = 0;
+  // Chunks so far.
+  std::atomic<int64_t> shipped_{0}, attended_{0};
+  int64_t arrived_ = 0;
   double arrived_ms_[kHybridSlots] = {};
   double selected_ms_[kHybridSlots] = {};  // by the lane that had the last rows
 
-  std::atomic<bool> driven_{false};
-  std::atomic<bool> over_{false};
+  std::atomic<bool> ships_{false}, follows_{false};  // a lane is at it
+  std::atomic<bool> over_{false}, failed_{false};
   std::exception_ptr thrown_;
 };
 

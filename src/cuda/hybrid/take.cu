@@ -7,8 +7,9 @@
 namespace dsa::cuda {
 namespace {
 
-constexpr int32_t kRows = 8;   // of a block
+constexpr int32_t kWarps = 8;
 constexpr int32_t kSteps = 8;  // loads of a lane, all under way at once
+constexpr int32_t kPart = 128 * kSteps;
 
 // Where the selection of a row goes.
 class RowSelected {
@@ -69,45 +70,119 @@ class RowSelected {
   float* values_ = nullptr;
 };
 
-// By a warp, kSteps times 128 scores at once: each lane ranks 4 neighbours of each 128.
-__device__ void take_row(const IndexerTopkParams& p, const Shipment& s, int64_t t,
-                         const ShippedRow& row, const Cut& cut) {
-  const RowSelected out(p.select, t, p.indexer.rows.span(t));
-  const uint32_t lane = threadIdx.x % 32, below = (1u << lane) - 1;
-  int32_t count = 0;
-  for (int32_t first = row.begin; cut.place >= 0 && first < row.end; first += 128 * kSteps) {
-    float4 loaded[kSteps];
+// What a warp has of a row at once: kPart scores, of which each lane ranks 4 neighbours of each
+// 128.
+class Part {
+ public:
+  // Scores [first, first + kPart) of those shipped, up to `end`.
+  __device__ void load(const float* scores, int32_t first, int32_t end) {
+    first_ = first + static_cast<int32_t>(threadIdx.x % 32) * kShippedUnit;
 #pragma unroll
     for (int32_t i = 0; i < kSteps; ++i) {
-      const int32_t place = first + i * 128 + static_cast<int32_t>(lane) * kShippedUnit;
-      if (place < row.end) loaded[i] = *reinterpret_cast<const float4*>(s.scores + place);
+      const int32_t place = first_ + i * 128;
+      x_[i] = {};
+      if (place < end) x_[i] = *reinterpret_cast<const float4*>(scores + place);
     }
+    end_ = end;
+  }
+
+  // Known to all lanes: how many pass.
+  __device__ int32_t rank(const Cut& cut) {
+    const uint32_t below = (1u << threadIdx.x % 32) - 1;
+    int32_t count = 0;
 #pragma unroll
     for (int32_t i = 0; i < kSteps; ++i) {
-      if (first + i * 128 >= row.end) break;
-      const int32_t place = first + i * 128 + static_cast<int32_t>(lane) * kShippedUnit;
-      const float x[kShippedUnit] = {loaded[i].x, loaded[i].y, loaded[i].z, loaded[i].w};
-      uint32_t passed = 0;
-      int32_t at = count;
+      at_[i] = count;
 #pragma unroll
       for (int32_t e = 0; e < kShippedUnit; ++e) {
-        const bool passes = place + e < row.end &&
-                            (x[e] > cut.score || (x[e] == cut.score && place + e <= cut.place));
-        const uint32_t lanes = __ballot_sync(~0u, passes);
-        at += __popc(lanes & below);
+        const uint32_t lanes = __ballot_sync(~0u, passes(i, e, cut));
+        at_[i] += __popc(lanes & below);
         count += __popc(lanes);
-        if (passes) passed |= 1u << e;
       }
+    }
+    return count;
+  }
+
+  // write(place, rank, score) for what passes.
+  template <class F>
+  __device__ void each(const Cut& cut, F&& write) const {
+#pragma unroll
+    for (int32_t i = 0; i < kSteps; ++i) {
+      int32_t at = at_[i];
 #pragma unroll
       for (int32_t e = 0; e < kShippedUnit; ++e) {
-        if (!(passed >> e & 1)) continue;
-        const int32_t key = s.keys ? s.keys[place + e] : place + e - row.begin;
-        out.write(at++, key, x[e]);
+        if (passes(i, e, cut)) write(place(i, e), at++, score(i, e));
       }
     }
   }
+
+ private:
+  __device__ int32_t place(int32_t i, int32_t e) const { return first_ + i * 128 + e; }
+  __device__ float score(int32_t i, int32_t e) const {
+    return e == 0 ? x_[i].x : e == 1 ? x_[i].y : e == 2 ? x_[i].z : x_[i].w;
+  }
+  __device__ bool passes(int32_t i, int32_t e, const Cut& cut) const {
+    const float x = score(i, e);
+    return place(i, e) < end_ && (x > cut.score || (x == cut.score && place(i, e) <= cut.place));
+  }
+
+  float4 x_[kSteps];
+  int32_t at_[kSteps];
+  int32_t first_, end_;
+};
+
+// kOfRow warps a row. Cuts lie in pinned memory, a microsecond away, and the link carries some
+// hundred reads in that time: a block reads those of all its rows at once, while the stream's
+// previous kernel ends.
+template <int32_t kOfRow>
+__global__ void __launch_bounds__(32 * kWarps)
+    take(const __grid_constant__ IndexerTopkParams p, const __grid_constant__ Shipment s,
+         const Cut* cuts) {
+  constexpr int32_t kRows = kWarps / kOfRow;
+  __shared__ Cut cut_of[kRows];
+  __shared__ ShippedRow shipped[kRows];
+  __shared__ int32_t counts[kWarps];
+  let_next_start();
+  const int64_t first = int64_t{blockIdx.x} * kRows;
+  if (threadIdx.x < kRows) {
+    const bool is_row = first + threadIdx.x < s.rows;
+    cut_of[threadIdx.x] = is_row ? cuts[first + threadIdx.x] : Cut{CUDART_INF_F, -1};
+    shipped[threadIdx.x] = is_row ? s.shipped[first + threadIdx.x] : ShippedRow{0, 0};
+  }
+  __syncthreads();
+  wait_for_previous();
+  const int32_t warp = threadIdx.x / 32, i = warp / kOfRow, part = warp % kOfRow;
+  if (kOfRow == 1 && first + i >= s.rows) return;  // else others wait for this warp
+  const int64_t t = s.first_row + min(first + i, s.rows - 1);
+  const RowSelected out(p.select, t, p.indexer.rows.span(t));
+  const ShippedRow row = shipped[i];
+  const Cut cut = cut_of[i];
+  int32_t count = 0;
+  for (int32_t at = 0; at < s.row_room; at += kOfRow * kPart) {
+    Part mine;
+    const int32_t begin = row.begin + at + part * kPart;
+    mine.load(s.scores, begin, row.end);
+    int32_t before = count, passed = mine.rank(cut);
+    if constexpr (kOfRow > 1) {
+      __syncthreads();
+      counts[warp] = passed;
+      __syncthreads();
+      passed = 0;
+#pragma unroll
+      for (int32_t w = 0; w < kOfRow; ++w) {
+        const int32_t of_warp = counts[i * kOfRow + w];
+        before += w < part ? of_warp : 0;
+        passed += of_warp;
+      }
+    }
+    mine.each(cut, [&](int32_t place, int32_t rank, float x) {
+      out.write(before + rank, s.keys ? s.keys[place] : place - row.begin, x);
+    });
+    count += passed;
+  }
+  if (part > 0 || first + i >= s.rows) return;
   out.fill(count);
-  if (lane > 0) return;
+  if (threadIdx.x % 32 > 0) return;
   const int32_t last = cut.place;
   out.end(count,
           last < 0 ? -1
@@ -116,37 +191,25 @@ __device__ void take_row(const IndexerTopkParams& p, const Shipment& s, int64_t 
           last < 0 ? 0 : s.scores[last]);
 }
 
-// A warp a row. Cuts lie in pinned memory, a microsecond away, and the link carries some hundred
-// reads in that time: a block reads those of all its rows at once, while the stream's previous
-// kernel ends.
-__global__ void __launch_bounds__(32 * kRows)
-    take(const __grid_constant__ IndexerTopkParams p, const __grid_constant__ Shipment s,
-         const Cut* cuts) {
-  __shared__ Cut cut[kRows];
-  __shared__ ShippedRow shipped[kRows];
-  let_next_start();
-  const int64_t first = int64_t{blockIdx.x} * kRows;
-  if (threadIdx.x < kRows && first + threadIdx.x < s.rows) {
-    cut[threadIdx.x] = cuts[first + threadIdx.x];
-    shipped[threadIdx.x] = s.shipped[first + threadIdx.x];
-  }
-  __syncthreads();
-  wait_for_previous();
-  const int32_t i = threadIdx.x / 32;
-  if (first + i < s.rows) take_row(p, s, s.first_row + first + i, shipped[i], cut[i]);
+template <int32_t kOfRow>
+cudaError_t enqueue(const IndexerTopkParams& params, const Shipment& shipment, const Cut* cuts,
+                    const Run& run) {
+  constexpr int32_t kRows = kWarps / kOfRow;
+  const LaunchShape shape = {.grid = static_cast<uint32_t>((shipment.rows + kRows - 1) / kRows),
+                             .block = 32 * kWarps,
+                             .overlap_previous = run.device->compute_capability >= 90};
+  return launch_function(take<kOfRow>, shape, stream_of(run), params, shipment, cuts);
 }
 
 }  // namespace
 
 cudaError_t enqueue_take(const IndexerTopkParams& params, const Shipment& shipment, const Cut* cuts,
                          const Run& run) {
-  const int64_t blocks = (shipment.rows + kRows - 1) / kRows;
-  const LaunchShape shape = {.grid = static_cast<uint32_t>(blocks),
-                             .block = 32 * kRows,
-                             .overlap_previous = run.device->compute_capability >= 90};
-  return launch_function(take, shape, stream_of(run), params, shipment, cuts);
+  if (shipment.row_room <= kPart) return enqueue<1>(params, shipment, cuts, run);
+  if (shipment.row_room <= 2 * kPart) return enqueue<2>(params, shipment, cuts, run);
+  return enqueue<8>(params, shipment, cuts, run);
 }
 
-cudaError_t load_take() { return load_function(take); }
+cudaError_t load_take() { return load_functions(0, take<1>, take<2>, take<8>); }
 
 }  // namespace dsa::cuda

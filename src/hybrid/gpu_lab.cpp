@@ -1,7 +1,6 @@
 #include "hybrid/gpu_lab.h"
 
 #include <algorithm>
-#include <chrono>
 
 namespace dsa {
 namespace {
@@ -9,10 +8,6 @@ namespace {
 // As much as a tensor of a layer has: ordinary memory that is not in a cache is slower to copy.
 constexpr uint64_t kLinkBytes = uint64_t{16} << 20;
 constexpr uint64_t kSmallBytes = 256;
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // Pinned host memory for a while.
 class Pinned {

@@ -11,6 +11,9 @@
 
 namespace dsa {
 
+// Seconds, of a clock that runs evenly.
+double now();
+
 class Lab {
  public:
   explicit Lab(dsa_ctx& ctx) : ctx_(ctx) {}
@@ -27,7 +30,7 @@ class Lab {
   virtual void clear() = 0;
 
   // Seconds of a call among calls that follow each other, as those of a model's layers do: the
-  // lower quartile of a few batches, for what disturbs only ever delays. Negative where no kernel
+  // shortest of a few batches, for what disturbs only ever delays. Negative where no kernel
   // takes it; other errors are thrown.
   double seconds(const std::function<dsa_status(const dsa_exec*)>& call);
   // Of a call that its caller waits for.

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "support/every_kernel.h"
+#include "support/small_forward.h"
 
 using namespace support;
 
@@ -55,27 +56,9 @@ INSTANTIATE_TEST_SUITE_P(Forward, OnGpu,
                          testing::Values(DSA_ROUTE_GPU, DSA_ROUTE_HYBRID,
                                          DSA_ROUTE_HYBRID_PREFILTER));
 
-// A small call of each kind of field.
-struct Small {
-  float q[2 * 2 * 4] = {}, keys[6 * 4] = {}, kv[6 * 8] = {}, queries[2 * 4 * 8] = {},
-                  out[2 * 4 * 8];
+// And tensors that it has no use for.
+struct Small : SmallForward {
   int32_t numbers[2 * 3] = {};
-  dsa_indexer_topk_desc select = dsa_indexer_topk_desc_init();
-  dsa_sparse_attn_desc attend = dsa_sparse_attn_desc_init();
-  dsa_forward_desc d = dsa_forward_desc_init();
-
-  Small() {
-    select.q = dsa_tensor_3d(q, DSA_F32, 2, 2, 4);
-    select.keys = dsa_tensor_2d(keys, DSA_F32, 6, 4);
-    select.k = 3;
-    attend.q = dsa_tensor_3d(queries, DSA_F32, 2, 4, 8);
-    attend.kv = dsa_tensor_2d(kv, DSA_F32, 6, 8);
-    attend.scale = 0.5f;
-    attend.out = dsa_tensor_3d(out, DSA_F32, 2, 4, 8);
-    d.select = &select;
-    d.attend = &attend;
-    for (float& x : out) x = 7;
-  }
   dsa_tensor rows_of_3() { return dsa_tensor_2d(numbers, DSA_I32, 2, 3); }
 };
 
@@ -87,7 +70,7 @@ TEST(Forward, Refusals) {
     EXPECT_STREQ(dsa_status_name(dsa_forward(ctx.get(), &s.d, nullptr)), dsa_status_name(status))
         << text;
     EXPECT_TRUE(has(dsa_last_error(), text)) << dsa_last_error() << "; wanted " << text;
-    for (const float x : s.out) ASSERT_EQ(x, 7) << text;
+    for (const float x : s.out) ASSERT_EQ(x, Small::kUntouched) << text;
     // The questions answer alike, but for what only data can show.
     if (!has(text, "overlap")) {
       EXPECT_STREQ(dsa_status_name(dsa_supports(ctx.get(), &s.d)), dsa_status_name(status));

@@ -11,25 +11,15 @@
 
 #include "dsa.h"
 #include "support/kernels.h"
+#include "support/scratch.h"
+#include "support/small_forward.h"
 
 namespace {
 
 namespace fs = std::filesystem;
 using support::Context;
-
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (fs::path(testing::TempDir()) / "tune-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Scratch() { fs::remove_all(path_); }
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
-  const fs::path& path() const { return path_; }
-
- private:
-  fs::path path_;
-};
+using support::Scratch;
+using support::SmallForward;
 
 std::string read(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -93,27 +83,6 @@ std::string constants_of(dsa_ctx* ctx) {
   return text.substr(begin, text.find('"', begin) - begin);
 }
 
-// A call of a few rows, on the CPU.
-struct SmallCall {
-  float q[2 * 2 * 4] = {}, keys[6 * 4] = {}, kv[6 * 8] = {}, queries[2 * 4 * 8] = {},
-                  out[2 * 4 * 8] = {};
-  dsa_indexer_topk_desc select = dsa_indexer_topk_desc_init();
-  dsa_sparse_attn_desc attend = dsa_sparse_attn_desc_init();
-  dsa_forward_desc d = dsa_forward_desc_init();
-
-  SmallCall() {
-    select.q = dsa_tensor_3d(q, DSA_F32, 2, 2, 4);
-    select.keys = dsa_tensor_2d(keys, DSA_F32, 6, 4);
-    select.k = 3;
-    attend.q = dsa_tensor_3d(queries, DSA_F32, 2, 4, 8);
-    attend.kv = dsa_tensor_2d(kv, DSA_F32, 6, 8);
-    attend.scale = 0.5f;
-    attend.out = dsa_tensor_3d(out, DSA_F32, 2, 4, 8);
-    d.select = &select;
-    d.attend = &attend;
-  }
-};
-
 TEST(Tune, MeasuresWritesAndUses) {
   const Scratch scratch;
   const std::string path = scratch.file("constants.txt");
@@ -145,13 +114,13 @@ TEST(Tune, MeasuresWritesAndUses) {
   EXPECT_GE(heard.steps, 5);
   EXPECT_EQ(constants_of(ctx.get()), "constants of " + path);
   EXPECT_EQ(read(path).rfind("libdsa-tune 1\n", 0), 0u);
-  EXPECT_EQ(std::distance(fs::directory_iterator(scratch.path()), {}), 1) << "one file, no rest";
+  EXPECT_EQ(scratch.files(), 1u) << "one file, no rest";
 
   // Another context believes it; the log names it where `auto` chooses.
   Logged other_log;
   const Context other = context(path.c_str(), &other_log);
   EXPECT_EQ(constants_of(other.get()), "constants of " + path);
-  SmallCall call;
+  SmallForward call;
   ASSERT_EQ(dsa_forward(other.get(), &call.d, nullptr), DSA_OK) << dsa_last_error();
   EXPECT_TRUE(other_log.has("dispatch: forward.cpu: predicted "));
   EXPECT_TRUE(other_log.has("dispatch: forward.gpu: the context has no CUDA device"));
@@ -180,7 +149,7 @@ TEST(Tune, NothingElseWritesFiles) {
   const Variable file("DSA_TUNE_FILE", "");
   {
     const Context ctx = context(nullptr);
-    SmallCall call;
+    SmallForward call;
     ASSERT_EQ(dsa_forward(ctx.get(), &call.d, nullptr), DSA_OK) << dsa_last_error();
     dsa_plan* plan = nullptr;
     ASSERT_EQ(dsa_plan_create(ctx.get(), &call.d, &plan), DSA_OK) << dsa_last_error();

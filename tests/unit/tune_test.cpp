@@ -14,6 +14,7 @@
 
 #include "core/error.h"
 #include "hybrid/tune_file.h"
+#include "support/scratch.h"
 
 namespace {
 
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 using dsa::parse_tune;
 using dsa::Tune;
 using dsa::write_tune;
+using support::Scratch;
 
 const std::string kMachine = "Some CPU, avx2, 8 CPUs, Some GPU (90, 132 multiprocessors)";
 
@@ -44,23 +46,6 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   EXPECT_NE(at, std::string::npos) << from;
   return text.replace(at, from.size(), to);
 }
-
-// A folder of its own for a test's files.
-class Scratch {
- public:
-  Scratch() {
-    std::string name = (fs::path(testing::TempDir()) / "tune-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~Scratch() { fs::remove_all(path_); }
-  std::string file(const std::string& name) const { return (path_ / name).string(); }
-  size_t files() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(path_), {}));
-  }
-
- private:
-  fs::path path_;
-};
 
 void put(const std::string& path, const std::string& text) {
   std::ofstream(path, std::ios::binary) << text;

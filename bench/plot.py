@@ -12,11 +12,11 @@ only, else scaling over the size that varies most.
 """
 
 import argparse
-import csv
-import json
 import math
 import pathlib
 import sys
+
+from plotting import filled_cell, number, save
 
 LABELS = {
     "median_us": "median time of a call, µs", "min_us": "shortest time of a call, µs",
@@ -43,20 +43,6 @@ def parse_arguments():
     parser.add_argument("--op", help="only this operation or group")
     parser.add_argument("--title", default="")
     return parser.parse_args()
-
-
-def number(value):
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return None
-
-
-def read(path):
-    if path.suffix == ".json":
-        return json.loads(path.read_text())["results"]
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def values_of(records, key):
@@ -182,47 +168,27 @@ def short(n):
     return f"{n // 1024}K" if n >= 1024 and n % 1024 == 0 else str(n)
 
 
-def filled_cell(corner, colour):
-    from matplotlib.patches import Rectangle
-    return Rectangle(corner, 1, 1, facecolor=colour, edgecolor="white")
-
-
 def main():
     arguments = parse_arguments()
-    try:
-        import matplotlib
-    except ImportError:
-        print("plot.py needs matplotlib (pip install matplotlib)", file=sys.stderr)
-        return 3
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
 
-    try:
-        records = [r for path in arguments.files for r in read(path)]
+    def draw(figure, axes, records):
         if arguments.op:
             records = [r for r in records if arguments.op in (r.get("op"), r.get("group"))]
         kind = arguments.kind or ("peer" if arguments.peer else pick_kind(records))
-        figure, axes = plt.subplots(figsize=(9, 5))
         if kind == "peer":
             plot_peer(figure, records, arguments.peer)
-        elif kind == "ratio":
+            figure.suptitle(arguments.title, y=1.02, fontsize=10)
+            return
+        if kind == "ratio":
             entries = plot_ratio(axes, records)
         elif kind == "roof":
             entries = plot_roof(axes, records)
         else:
             entries = plot_scaling(axes, records, arguments.x, arguments.y)
-        if kind == "peer":
-            figure.suptitle(arguments.title, y=1.02, fontsize=10)
-        else:
-            figure.set_size_inches(9, max(3.5, 1.2 + 0.35 * entries))
-            axes.set_title(arguments.title)
-        output = arguments.output or arguments.files[0].with_suffix(".png")
-        figure.savefig(output, dpi=120, bbox_inches="tight")
-    except (OSError, ValueError, KeyError) as problem:
-        print(f"plot.py: {problem}", file=sys.stderr)
-        return 1
-    print(output)
-    return 0
+        figure.set_size_inches(9, max(3.5, 1.2 + 0.35 * entries))
+        axes.set_title(arguments.title)
+
+    return save("plot.py", arguments, (9, 5), draw)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@
 """
 
 import argparse
-import csv
 import math
 import pathlib
 import sys
+
+from plotting import filled_cell, number, save
 
 ROUTES = {"forward.gpu": ("GPU", "#4477aa"), "forward.hybrid": ("hybrid", "#ee6677"),
           "forward.hybrid_prefilter": ("hybrid, prefilter", "#ccbb44"),
@@ -36,16 +37,11 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def read(path):
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def points_of(records):
-    """{(B, T, k): {route: median in us}}"""
+    """{(B, T, k): {route: median in us}} of a GPU that has nothing else to do"""
     points = {}
     for r in records:
-        if r["kernel"] in ROUTES and r["median_us"]:
+        if r["kernel"] in ROUTES and r["median_us"] and not number(r.get("gpu_busy")):
             key = int(r["batch"]), int(r["n"]), int(r["k"])
             points.setdefault(key, {})[r["kernel"]] = float(r["median_us"])
     return points
@@ -67,15 +63,14 @@ def cells_of(points, value):
 
 
 def draw_cells(axes, cells, colour_of, text_of):
-    from matplotlib.patches import Rectangle
     columns = sorted({scores for scores, _ in cells})
     rows = sorted({k for _, k in cells})
     for (scores, k), values in cells.items():
         x, y = columns.index(scores), rows.index(k)
         for i, value in enumerate(values):  # several points of as many scores stand side by side
             width = 1 / len(values)
-            axes.add_patch(Rectangle((x - 0.5 + i * width, y - 0.5), width, 1,
-                                     facecolor=colour_of(value), edgecolor="white", linewidth=0.5))
+            axes.add_patch(filled_cell((x - 0.5 + i * width, y - 0.5), colour_of(value), width,
+                                       line=0.5))
         text = text_of(values)
         if text:
             axes.text(x, y, text, ha="center", va="center", fontsize=6)
@@ -162,32 +157,18 @@ def plot_timeline(axes, records, kernel, wanted):
 
 def main():
     arguments = parse_arguments()
-    try:
-        import matplotlib
-    except ImportError:
-        print("plot_routes.py needs matplotlib (pip install matplotlib)", file=sys.stderr)
-        return 3
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
 
-    try:
-        records = [r for path in arguments.files for r in read(path)]
+    def draw(figure, axes, records):
         if not records:
             raise ValueError("no file has a line")
-        figure, axes = plt.subplots(figsize=(10, 3))
         if "begin_ms" in records[0]:
             plot_timeline(axes, records, arguments.kernel, arguments.point)
         else:
             plot_map(figure, records)
         if arguments.title:
             figure.suptitle(arguments.title, y=1.02, fontsize=10)
-        output = arguments.output or arguments.files[0].with_suffix(".png")
-        figure.savefig(output, dpi=120, bbox_inches="tight")
-    except (OSError, ValueError, KeyError) as problem:
-        print(f"plot_routes.py: {problem}", file=sys.stderr)
-        return 1
-    print(output)
-    return 0
+
+    return save("plot_routes.py", arguments, (10, 3), draw)
 
 
 if __name__ == "__main__":

@@ -26,15 +26,15 @@ int64_t lay_out(const Rows& all, const Chunk& chunk, ShippedRow* shipped) {
 }
 
 // What a lane does that has nothing to do: it will have in some microseconds, unless the machine
-// has fewer cores than lanes.
+// has fewer cores than lanes. It leaves its core to a sibling thread meanwhile.
 void pause_lane(int32_t times) {
-  constexpr int32_t kSpins = 2000;
+  constexpr int32_t kSpins = 200, kAtOnce = 8;
   if (times > kSpins) {
     sched_yield();
     return;
   }
 #if defined(__x86_64__)
-  __builtin_ia32_pause();
+  for (int32_t i = 0; i < kAtOnce; ++i) __builtin_ia32_pause();
 #endif
 }
 
@@ -61,22 +61,17 @@ Pipeline::Pipeline(dsa_ctx& ctx, const ForwardCall& call, const Run& run, bool f
 void Pipeline::run() {
   cuda_.ask(&BackendServices::record, ring_.given, run_.stream);
   cuda_.ask(&BackendServices::stream_waits, ring_.scores_stream, ring_.given);
-  ship_next();  // on its way while the lanes come together
+  ship(shipped_++);  // on its way while the lanes come together
   run_.lanes(cuts_.lanes(), [this](int32_t lane) { run_lane(lane); });
   if (thrown_) std::rethrow_exception(thrown_);
   timeline_.write(filtered_ ? "hybrid_prefilter" : "hybrid", chunks_, shipped_bytes_);
 }
 
 void Pipeline::run_lane(int32_t lane) {
-  // Pauses until a lane stands in: longer than a turn takes.
-  constexpr int32_t kPatience = 100;
-  const int32_t follower = std::min(1, cuts_.lanes() - 1);
+  constexpr int32_t kPatience = 20;  // pauses: longer than a turn takes
   RowTurns::Turn turn;
   for (int32_t idle = 0; !over_.load(std::memory_order_acquire);) {
-    bool moved = false;
-    if (lane == 0 || idle > kPatience) moved = try_role(ships_, &Pipeline::ship_next);
-    if (lane == follower || idle > kPatience)
-      moved = try_role(follows_, &Pipeline::follow) || moved;
+    const bool moved = (lane == 0 || idle > kPatience) && drive();
     if (find_some_cuts(lane, turn) || moved) {
       idle = 0;
     } else {
@@ -96,51 +91,46 @@ bool Pipeline::find_some_cuts(int32_t lane, RowTurns::Turn& turn) {
 }
 
 // Nothing may be thrown through a parallel region.
-bool Pipeline::try_role(std::atomic<bool>& taken, bool (Pipeline::*f)()) noexcept {
-  if (taken.load(std::memory_order_relaxed) || taken.exchange(true, std::memory_order_acquire)) {
+bool Pipeline::drive() noexcept {
+  if (driven_.load(std::memory_order_relaxed) ||
+      driven_.exchange(true, std::memory_order_acquire)) {
     return false;
   }
   bool moved = false;
-  try {
-    if (!over_.load(std::memory_order_acquire)) moved = (this->*f)();
-  } catch (...) {
-    if (!failed_.exchange(true)) thrown_ = std::current_exception();
-    over_.store(true, std::memory_order_release);
+  if (!over_.load(std::memory_order_relaxed)) {
+    try {
+      moved = advance();
+    } catch (...) {
+      thrown_ = std::current_exception();
+    }
+    if (thrown_ || attended_ == chunks_.count()) over_.store(true, std::memory_order_release);
   }
-  taken.store(false, std::memory_order_release);
+  driven_.store(false, std::memory_order_release);
   return moved;
 }
 
-bool Pipeline::ship_next() {
-  const int64_t chunk = shipped_.load(std::memory_order_relaxed);
-  const int64_t on_their_way = timeline_.alone() ? 1 : kHybridSlots;
-  if (chunk == chunks_.count()) return false;
-  if (chunk == attended_.load(std::memory_order_acquire) + on_their_way) return false;
-  ship(chunk);
-  shipped_.store(chunk + 1, std::memory_order_release);
-  return true;
-}
-
-bool Pipeline::follow() {
-  const int64_t shipped = shipped_.load(std::memory_order_acquire);
-  const int64_t attended = attended_.load(std::memory_order_relaxed);
+bool Pipeline::advance() {
   // Asking takes a microsecond: not while there are rows enough to select.
   const bool hungry = turns_.waiting() < 2 * cuts_.lanes() * cuts_.turn_rows();
-  if (hungry && arrived_ < shipped && has_arrived(arrived_)) {
+  if (hungry && arrived_ < shipped_ && has_arrived(arrived_)) {
     arrive();
     return true;
   }
-  if (attended < arrived_) {
-    if (!turns_.is_complete(attended)) return false;
-    attend(attended);
-    attended_.store(attended + 1, std::memory_order_release);
-    if (attended + 1 == chunks_.count()) over_.store(true, std::memory_order_release);
+  if (attended_ < arrived_ && turns_.is_complete(attended_)) {
+    attend(attended_++);
     return true;
   }
-  if (arrived_ == shipped) return false;
-  cuda_.ask(&BackendServices::wait, ring_.arrived[slot_of(arrived_)]);
-  arrive();
-  return true;
+  const int64_t on_their_way = timeline_.alone() ? 1 : kHybridSlots;
+  if (shipped_ < chunks_.count() && shipped_ < attended_ + on_their_way) {
+    ship(shipped_++);
+    return true;
+  }
+  if (attended_ == arrived_ && arrived_ < shipped_) {
+    cuda_.ask(&BackendServices::wait, ring_.arrived[slot_of(arrived_)]);
+    arrive();
+    return true;
+  }
+  return false;
 }
 
 bool Pipeline::has_arrived(int64_t chunk) {

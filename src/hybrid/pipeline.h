@@ -21,17 +21,14 @@ class Pipeline {
   void run();
 
  private:
-  // Every lane finds cuts. Between rows the first one ships, and the second follows what was
-  // shipped, so that neither waits for the other's calls into the driver; who has nothing to do
-  // stands in for them. So lanes may also run one after the other, in any order.
+  // Every lane finds cuts. The first one drives between rows: it starts what can be started. While
+  // it does not, a lane without rows stands in, so that lanes may also run one after the other, in
+  // any order.
   void run_lane(int32_t lane);
   bool find_some_cuts(int32_t lane, RowTurns::Turn& turn);
-  // Whether f() did anything; false where another lane is at it.
-  bool try_role(std::atomic<bool>& taken, bool (Pipeline::*f)()) noexcept;
-  // Ships the next chunk, where a slot is free.
-  bool ship_next();
-  // Hands a chunk that arrives to the lanes, attends to one whose cuts are found.
-  bool follow();
+  // Whether anything was started; false where another lane is at it.
+  bool drive() noexcept;
+  bool advance();
   bool has_arrived(int64_t chunk);
   void arrive();
 
@@ -61,14 +58,13 @@ class Pipeline {
   Timeline timeline_;
   int64_t shipped_bytes_ = 0;
 
-  // Chunks so far.
-  std::atomic<int64_t> shipped_{0}, attended_{0};
-  int64_t arrived_ = 0;
+  // Chunks so far, the driving lane's.
+  int64_t shipped_ = 0, arrived_ = 0, attended_ = 0;
   double arrived_ms_[kHybridSlots] = {};
   double selected_ms_[kHybridSlots] = {};  // by the lane that had the last rows
 
-  std::atomic<bool> ships_{false}, follows_{false};  // a lane is at it
-  std::atomic<bool> over_{false}, failed_{false};
+  std::atomic<bool> driven_{false};  // a lane is at it
+  std::atomic<bool> over_{false};
   std::exception_ptr thrown_;
 };
 

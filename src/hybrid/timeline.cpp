@@ -18,7 +18,6 @@ TimedEvents::~TimedEvents() {
 }
 
 void* TimedEvents::next() {
-  const std::lock_guard lock(mutex_);
   if (used_ == made_.size()) {
     void* event = nullptr;
     cuda_.ask(&BackendServices::make_event, true, &event);

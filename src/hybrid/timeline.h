@@ -3,7 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <mutex>
 #include <vector>
 
 #include "core/cuda_module.h"
@@ -35,7 +34,6 @@ class TimedEvents {
 
  private:
   CudaModule& cuda_;
-  std::mutex mutex_;
   std::vector<void*> made_;
   size_t used_ = 0;
 };
@@ -59,12 +57,12 @@ class Timeline {
     if (!wanted_) return f();
     void* const begin = mark(stream);
     f();
-    add({chunk, stage, {0, 0}, {begin, mark(stream)}});
+    entries_.push_back({chunk, stage, {0, 0}, {begin, mark(stream)}});
     if (alone_) cuda_.ask(&BackendServices::wait_stream, stream);
   }
   // A stage on the CPU, by now().
   void add(int64_t chunk, Stage stage, double begin, double end) {
-    if (wanted_) add({chunk, stage, {begin, end}, {nullptr, nullptr}});
+    if (wanted_) entries_.push_back({chunk, stage, {begin, end}, {nullptr, nullptr}});
   }
 
   // Waits for the stream and writes a line a chunk and stage. `route`: "hybrid"; `shipped_bytes`:
@@ -79,10 +77,6 @@ class Timeline {
     void* events[2];
   };
   void* mark(void* stream);
-  void add(const Entry& entry) {
-    const std::lock_guard lock(mutex_);
-    entries_.push_back(entry);
-  }
 
   CudaModule& cuda_;
   const Log& log_;
@@ -93,7 +87,6 @@ class Timeline {
   void* stream_;
   void* start_ = nullptr;
   std::chrono::steady_clock::time_point started_;
-  std::mutex mutex_;
   std::vector<Entry> entries_;
 };
 

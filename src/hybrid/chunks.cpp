@@ -119,9 +119,10 @@ Chunk grow(const Lengths& lengths, const Bounds& bounds, int64_t first, int64_t 
 // as long as each other, which the indexer divides best.
 Chunk next_chunk(const Rows& rows, const Lengths& lengths, const Bounds& bounds, int64_t first,
                  double wanted) {
+  constexpr double kMore = 0.25;  // than wanted: a chunk of that is better than two
   const int64_t per_request = lengths.per_request(), end = (first / per_request + 1) * per_request;
-  if (first % per_request == 0 && lengths.of_request() <= wanted) {
-    const double requests = std::min(wanted / std::max(lengths.of_request(), 1.0),
+  if (first % per_request == 0 && lengths.of_request() <= wanted * (1 + kMore)) {
+    const double requests = std::min(wanted / std::max(lengths.of_request(), 1.0) + kMore,
                                      double((rows.count - first) / per_request));
     for (auto n = static_cast<int64_t>(requests); n > 0; --n) {
       const Chunk chunk{first, n * per_request, lengths.longest(end)};
@@ -129,8 +130,7 @@ Chunk next_chunk(const Rows& rows, const Lengths& lengths, const Bounds& bounds,
     }
   }
   const double left = lengths.scores(first, end);
-  // A part of one and a quarter is not worth two.
-  const double parts = std::max(1.0, std::ceil(left / wanted - 0.25));
+  const double parts = std::max(1.0, std::ceil(left / wanted - kMore));
   return grow(lengths, bounds, first, end - first, std::max(1.0, left / parts * 0.98));
 }
 

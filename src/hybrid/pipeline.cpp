@@ -28,13 +28,13 @@ int64_t lay_out(const Rows& all, const Chunk& chunk, ShippedRow* shipped) {
 // What a lane does that has nothing to do: it will have in some microseconds, unless the machine
 // has fewer cores than lanes. It leaves its core to a sibling thread meanwhile.
 void pause_lane(int32_t times) {
-  constexpr int32_t kSpins = 200, kAtOnce = 8;
+  constexpr int32_t kSpins = 2000;
   if (times > kSpins) {
     sched_yield();
     return;
   }
 #if defined(__x86_64__)
-  for (int32_t i = 0; i < kAtOnce; ++i) __builtin_ia32_pause();
+  __builtin_ia32_pause();
 #endif
 }
 
@@ -68,7 +68,7 @@ void Pipeline::run() {
 }
 
 void Pipeline::run_lane(int32_t lane) {
-  constexpr int32_t kPatience = 20;  // pauses: longer than a turn takes
+  constexpr int32_t kPatience = 100;  // pauses: longer than a turn takes
   RowTurns::Turn turn;
   for (int32_t idle = 0; !over_.load(std::memory_order_acquire);) {
     const bool moved = (lane == 0 || idle > kPatience) && drive();

@@ -74,115 +74,106 @@ class RowSelected {
 // 128.
 class Part {
  public:
-  // Scores [first, first + kPart) of those shipped, up to `end`.
+  // Scores from place `first` on of those shipped, up to `end`.
   __device__ void load(const float* scores, int32_t first, int32_t end) {
     first_ = first + static_cast<int32_t>(threadIdx.x % 32) * kShippedUnit;
+    end_ = end;
 #pragma unroll
     for (int32_t i = 0; i < kSteps; ++i) {
       const int32_t place = first_ + i * 128;
       x_[i] = {};
       if (place < end) x_[i] = *reinterpret_cast<const float4*>(scores + place);
     }
-    end_ = end;
   }
 
-  // Known to all lanes: how many pass.
-  __device__ int32_t rank(const Cut& cut) {
+  // Lists where those that pass are, from `first` on; known to all lanes: how many.
+  __device__ int32_t pass(const Cut& cut, uint16_t* list) const {
     const uint32_t below = (1u << threadIdx.x % 32) - 1;
     int32_t count = 0;
 #pragma unroll
     for (int32_t i = 0; i < kSteps; ++i) {
-      at_[i] = count;
+      const float x[kShippedUnit] = {x_[i].x, x_[i].y, x_[i].z, x_[i].w};
+      const int32_t place = first_ + i * 128;
+      uint32_t passed[kShippedUnit];
+      int32_t at = count;
 #pragma unroll
       for (int32_t e = 0; e < kShippedUnit; ++e) {
-        const uint32_t lanes = __ballot_sync(~0u, passes(i, e, cut));
-        at_[i] += __popc(lanes & below);
-        count += __popc(lanes);
+        passed[e] =
+            __ballot_sync(~0u, place + e < end_ && (x[e] > cut.score ||
+                                                    (x[e] == cut.score && place + e <= cut.place)));
+        at += __popc(passed[e] & below);
+        count += __popc(passed[e]);
+      }
+#pragma unroll
+      for (int32_t e = 0; e < kShippedUnit; ++e) {
+        if (!(passed[e] >> threadIdx.x % 32 & 1)) continue;
+        list[at++] = static_cast<uint16_t>(i * 128 + threadIdx.x % 32 * kShippedUnit + e);
       }
     }
+    __syncwarp();
     return count;
   }
 
-  // write(place, rank, score) for what passes.
-  template <class F>
-  __device__ void each(const Cut& cut, F&& write) const {
-#pragma unroll
-    for (int32_t i = 0; i < kSteps; ++i) {
-      int32_t at = at_[i];
-#pragma unroll
-      for (int32_t e = 0; e < kShippedUnit; ++e) {
-        if (passes(i, e, cut)) write(place(i, e), at++, score(i, e));
-      }
-    }
-  }
-
  private:
-  __device__ int32_t place(int32_t i, int32_t e) const { return first_ + i * 128 + e; }
-  __device__ float score(int32_t i, int32_t e) const {
-    return e == 0 ? x_[i].x : e == 1 ? x_[i].y : e == 2 ? x_[i].z : x_[i].w;
-  }
-  __device__ bool passes(int32_t i, int32_t e, const Cut& cut) const {
-    const float x = score(i, e);
-    return place(i, e) < end_ && (x > cut.score || (x == cut.score && place(i, e) <= cut.place));
-  }
-
   float4 x_[kSteps];
-  int32_t at_[kSteps];
   int32_t first_, end_;
 };
 
-// kOfRow warps a row. Cuts lie in pinned memory, a microsecond away, and the link carries some
-// hundred reads in that time: a block reads those of all its rows at once, while the stream's
-// previous kernel ends.
+// kOfRow warps a row. Cuts lie in pinned memory, a microsecond or two away: a block asks for those
+// of all its rows at once, and loads scores meanwhile. All that is read here is there before this
+// kernel is launched; only what it writes has to wait for the stream's previous kernel.
 template <int32_t kOfRow>
 __global__ void __launch_bounds__(32 * kWarps)
     take(const __grid_constant__ IndexerTopkParams p, const __grid_constant__ Shipment s,
          const Cut* cuts) {
   constexpr int32_t kRows = kWarps / kOfRow;
   __shared__ Cut cut_of[kRows];
-  __shared__ ShippedRow shipped[kRows];
   __shared__ int32_t counts[kWarps];
+  __shared__ uint16_t lists[kWarps][kPart];
   let_next_start();
   const int64_t first = int64_t{blockIdx.x} * kRows;
-  if (threadIdx.x < kRows) {
-    const bool is_row = first + threadIdx.x < s.rows;
-    cut_of[threadIdx.x] = is_row ? cuts[first + threadIdx.x] : Cut{CUDART_INF_F, -1};
-    shipped[threadIdx.x] = is_row ? s.shipped[first + threadIdx.x] : ShippedRow{0, 0};
-  }
-  __syncthreads();
-  wait_for_previous();
-  const int32_t warp = threadIdx.x / 32, i = warp / kOfRow, part = warp % kOfRow;
-  if (kOfRow == 1 && first + i >= s.rows) return;  // else others wait for this warp
+  Cut read = {CUDART_INF_F, -1};
+  if (threadIdx.x < kRows && first + threadIdx.x < s.rows) read = cuts[first + threadIdx.x];
+  const int32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int32_t i = warp / kOfRow, part = warp % kOfRow;
+  const bool is_row = first + i < s.rows;
+  const ShippedRow row = is_row ? s.shipped[first + i] : ShippedRow{0, 0};
+  Part mine;
+  mine.load(s.scores, row.begin + part * kPart, row.end);
   const int64_t t = s.first_row + min(first + i, s.rows - 1);
   const RowSelected out(p.select, t, p.indexer.rows.span(t));
-  const ShippedRow row = shipped[i];
+  if (threadIdx.x < kRows) cut_of[threadIdx.x] = read;
+  __syncthreads();
   const Cut cut = cut_of[i];
+  wait_for_previous();
   int32_t count = 0;
   for (int32_t at = 0; at < s.row_room; at += kOfRow * kPart) {
-    Part mine;
     const int32_t begin = row.begin + at + part * kPart;
-    mine.load(s.scores, begin, row.end);
-    int32_t before = count, passed = mine.rank(cut);
+    if (at > 0) mine.load(s.scores, begin, row.end);
+    const int32_t passed = mine.pass(cut, lists[warp]);
+    int32_t before = count, all = passed;
     if constexpr (kOfRow > 1) {
       __syncthreads();
-      counts[warp] = passed;
+      if (lane == 0) counts[warp] = passed;
       __syncthreads();
-      passed = 0;
+      all = 0;
 #pragma unroll
       for (int32_t w = 0; w < kOfRow; ++w) {
         const int32_t of_warp = counts[i * kOfRow + w];
         before += w < part ? of_warp : 0;
-        passed += of_warp;
+        all += of_warp;
       }
     }
-    mine.each(cut, [&](int32_t place, int32_t rank, float x) {
-      out.write(before + rank, s.keys ? s.keys[place] : place - row.begin, x);
-    });
-    count += passed;
+    for (int32_t j = lane; j < passed; j += 32) {
+      const int32_t place = begin + lists[warp][j];
+      out.write(before + j, s.keys ? s.keys[place] : place - row.begin, s.scores[place]);
+    }
+    __syncwarp();
+    count += all;
   }
-  if (part > 0 || first + i >= s.rows) return;
+  if (part > 0 || !is_row) return;
   out.fill(count);
-  if (threadIdx.x % 32 > 0) return;
+  if (lane > 0) return;
   const int32_t last = cut.place;
   out.end(count,
           last < 0 ? -1

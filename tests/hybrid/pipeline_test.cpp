@@ -179,6 +179,41 @@ TEST(HybridPipeline, ThreadsTakeTurns) {
   EXPECT_EQ(wrong, 0);
 }
 
+// Threads of the caller's that come late or not at all: lanes one after the other, in any order.
+TEST(HybridPipeline, LanesInAnyOrder) {
+  const dsa_parallel_for orders[] = {[](void*, int64_t count, dsa_parallel_body body, void* arg) {
+                                       for (int64_t lane = 0; lane < count; ++lane) body(arg, lane);
+                                     },
+                                     [](void*, int64_t count, dsa_parallel_body body, void* arg) {
+                                       for (int64_t lane = count; lane-- > 0;) body(arg, lane);
+                                     },
+                                     // The one that would drive comes last, while others are at it.
+                                     [](void*, int64_t count, dsa_parallel_body body, void* arg) {
+                                       std::vector<std::thread> threads;
+                                       for (int64_t lane = 1; lane < count; ++lane)
+                                         threads.emplace_back(body, arg, lane);
+                                       for (std::thread& thread : threads) thread.join();
+                                       body(arg, 0);
+                                     }};
+  for (const dsa_parallel_for order : orders) {
+    dsa_ctx_options options{};
+    options.struct_size = sizeof options;
+    options.device = DSA_DEVICE_CUDA;
+    options.module_path = FAKE;
+    options.num_threads = 5;
+    options.pinned_bytes = 16384;
+    options.parallel_for = order;
+    dsa_ctx* raw = nullptr;
+    ASSERT_EQ(dsa_ctx_create(&options, &raw), DSA_OK) << dsa_last_error();
+    const Context ctx(raw);
+    uint64_t seed = 1;
+    for (int i = 0; i < 6; ++i) {
+      const auto c = draw_taken(ctx.get(), seed);
+      ASSERT_EQ(judge_forward(ctx.get(), *c, kHybrids[i % 2], on_fake()), "") << describe(*c);
+    }
+  }
+}
+
 // DSA_LOG=stages: each stage of each chunk once, chunks of all rows; stages_alone: one after the
 // other.
 void expect_lines(const char* topic) {

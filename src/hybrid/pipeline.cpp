@@ -71,8 +71,9 @@ void Pipeline::run_lane(int32_t lane) {
   constexpr int32_t kPatience = 100;  // pauses: longer than a turn takes
   RowTurns::Turn turn;
   for (int32_t idle = 0; !over_.load(std::memory_order_acquire);) {
-    const bool moved = (lane == 0 || idle > kPatience) && drive();
-    if (find_some_cuts(lane, turn) || moved) {
+    // What can be started goes before rows: others have those too.
+    const bool drives = lane == 0 || idle > kPatience;
+    if ((drives && drive()) || find_some_cuts(lane, turn)) {
       idle = 0;
     } else {
       pause_lane(idle++);

@@ -13,7 +13,9 @@ std::string refuse_cuts(const dsa_ctx& ctx);
 
 class CutFinder {
  public:
-  CutFinder(dsa_ctx& ctx, const ForwardCall& call, const Chunks& chunks, void* parallel_user);
+  // `filtered`: few of a row's scores are there.
+  CutFinder(dsa_ctx& ctx, const ForwardCall& call, const Chunks& chunks, bool filtered,
+            void* parallel_user);
 
   // How many lanes find cuts, each of so many rows at a time. One: of little work, or of rows that
   // are few and long, which are divided among the context's threads, chunk by chunk.
@@ -32,7 +34,8 @@ class CutFinder {
     const Kernel* kernel;
     uint64_t lane_bytes;  // of workspace
   };
-  static Plan make_plan(const dsa_ctx& ctx, const SelectParams& select, const Chunks& chunks);
+  static Plan make_plan(const dsa_ctx& ctx, const SelectParams& select, const Chunks& chunks,
+                        bool filtered);
 
   const SelectParams& select_;
   const Plan plan_;

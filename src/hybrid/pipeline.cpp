@@ -54,7 +54,7 @@ Pipeline::Pipeline(dsa_ctx& ctx, const ForwardCall& call, const Run& run, bool f
       layout_(call, filtered),
       memory_(memory),
       scratch_(scratch),
-      cuts_(ctx, call, chunks_, run.parallel_user),
+      cuts_(ctx, call, chunks_, filtered, run.parallel_user),
       turns_(chunks_, cuts_.turn_rows()),
       timeline_(cuda_, ctx.log, run.stream, ring_.timed_events, ring_.sums) {}
 

@@ -121,8 +121,11 @@ bool Pipeline::advance() {
     attend(attended_++);
     return true;
   }
+  // Lanes without a row wait for the next chunk: that it is there must not go unseen for as long as
+  // it takes to ship another, while one is behind it already.
+  const bool awaited = turns_.waiting() == 0 && shipped_ >= arrived_ + 2;
   const int64_t on_their_way = timeline_.alone() ? 1 : kHybridSlots;
-  if (shipped_ < chunks_.count() && shipped_ < attended_ + on_their_way) {
+  if (!awaited && shipped_ < chunks_.count() && shipped_ < attended_ + on_their_way) {
     ship(shipped_++);
     return true;
   }

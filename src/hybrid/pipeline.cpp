@@ -42,8 +42,7 @@ void pause_lane(int32_t times) {
 
 Pipeline::Pipeline(dsa_ctx& ctx, const ForwardCall& call, const Run& run, bool filtered,
                    char* memory, char* scratch)
-    : ctx_(ctx),
-      cuda_(*ctx.cuda),
+    : cuda_(*ctx.cuda),
       ring_(*ctx.hybrid),
       call_(call),
       run_(run),

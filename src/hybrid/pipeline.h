@@ -40,7 +40,6 @@ class Pipeline {
   }
   Shipment shipment(int64_t chunk) const;
 
-  dsa_ctx& ctx_;
   CudaModule& cuda_;
   HybridRing& ring_;
   const ForwardCall& call_;

@@ -122,8 +122,9 @@ Chunk next_chunk(const Rows& rows, const Lengths& lengths, const Bounds& bounds,
   constexpr double kMore = 0.25;  // than wanted: a chunk of that is better than two
   const int64_t per_request = lengths.per_request(), end = (first / per_request + 1) * per_request;
   if (first % per_request == 0 && lengths.of_request() <= wanted * (1 + kMore)) {
-    const double requests = std::min(wanted / std::max(lengths.of_request(), 1.0) + kMore,
-                                     double((rows.count - first) / per_request));
+    const int64_t there = (rows.count - first) / per_request;
+    const double requests =
+        std::min(wanted / std::max(lengths.of_request(), 1.0) + kMore, double(there));
     for (auto n = static_cast<int64_t>(requests); n > 0; --n) {
       const Chunk chunk{first, n * per_request, lengths.longest(end)};
       if (bounds.holds(chunk)) return chunk;

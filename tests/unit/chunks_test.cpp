@@ -131,8 +131,10 @@ TEST(RowTurns, EachRowOnceOnManyThreads) {
   std::vector<std::atomic<int>> taken(size_t(call.select.indexer.rows.count));
   std::atomic<int64_t> complete{0};
   std::atomic<bool> over{false};
+  constexpr int kLanes = 4;
   std::vector<std::thread> lanes;
-  for (int i = 0; i < 4; ++i) {
+  lanes.reserve(kLanes);
+  for (int i = 0; i < kLanes; ++i) {
     lanes.emplace_back([&] {
       RowTurns::Turn turn;
       while (!over) {

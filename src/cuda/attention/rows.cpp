@@ -85,6 +85,13 @@ void add_part(ScopeRow& row, const KeyTensor& tensor, int32_t bytes, int32_t off
   row.bytes += bytes;
 }
 
+// Whether slots number the cache's rows one after the other.
+bool rows_follow(const KeyAxis& axis, const KeyTensor& keys) {
+  if (axis.slot_page_stride != axis.slot_page_size) return false;
+  return axis.layout != DSA_LAYOUT_PAGES ||
+         (axis.slot_page_size == axis.inner && keys.outer_stride == axis.inner * keys.inner_stride);
+}
+
 }  // namespace
 
 bool query_in_units(const SparseAttnParams& p, int64_t bytes) {
@@ -142,6 +149,22 @@ KeyRows key_rows(const SparseAttnParams& p) {
     rows.bytes = std::max({rows.bytes, end, (p.value_dim + 15) / 16 * 32});
   }
   return rows;
+}
+
+LinearKeys linear_keys(const SparseAttnParams& p) {
+  const AttnScope& s = p.scope[0];
+  const KeyTensor& keys = s.piece[0].values;
+  const bool slots = s.selection == DSA_SELECTION_SLOTS;
+  const bool indices = s.selection == DSA_SELECTION_INDICES && s.axis.layout == DSA_LAYOUT_ROWS &&
+                       s.rows.by == VisibleBy::kAll && !s.index_base.given();
+  if (p.scopes > 1 || key_rows(p).scope[0].parts > 1 || s.kv_heads > 1 || s.index_block > 1 ||
+      s.rows.mask.given() || s.indices.split > 0 || s.counts.split > 0 || s.k > (1 << 30)) {
+    return {};
+  }
+  if (!(slots && rows_follow(s.axis, keys)) && !indices) return {};
+  const int64_t there = s.axis.inner * (s.axis.layout == DSA_LAYOUT_PAGES ? s.axis.outer : 1);
+  const int64_t limit = slots ? there : s.rows.max_length();
+  return {keys.data, keys.inner_stride, static_cast<uint32_t>(std::min<int64_t>(limit, INT32_MAX))};
 }
 
 }  // namespace dsa::cuda

@@ -7,7 +7,7 @@
 
 namespace dsa::cuda {
 
-template <bool kFp8>
+template <bool kFp8, bool kLinear>
 __global__ void __launch_bounds__(kWgmmaThreads, 1)
     wgmma_attend(const __grid_constant__ WgmmaArguments arguments) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
   const AttnTask task(arguments.d, blockIdx.x);
   if (threadIdx.x >= kWgmmaConsumers) {
     give_registers<kFp8 ? 120 : 104>();
-    wgmma_produce<kFp8>(arguments, task, shared);
+    wgmma_produce<kFp8, kLinear>(arguments, task, shared);
     return;
   }
   take_registers<kFp8 ? 192 : 200>();
@@ -39,21 +39,23 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
 template <bool kFp8>
 cudaError_t wgmma_launch(const SparseAttnParams& p, const Run& run) {
   const KeyRows rows = key_rows(p);
+  const LinearKeys linear = kFp8 ? linear_keys(p) : LinearKeys();
   const AttnDivision division =
       attn_divide(p, kWgmmaHeads, run.device->multiprocessors, 2 * kTileKeys);
   return attn_run(p, run, division, [&](const SparseAttnParams& with, const AttnDivision& d) {
-    return launch_function(wgmma_attend<kFp8>,
+    return launch_function(linear.data ? wgmma_attend<kFp8, kFp8> : wgmma_attend<kFp8, false>,
                            {.grid = static_cast<uint32_t>(d.blocks()),
                             .block = kWgmmaThreads,
                             .shared_bytes = sizeof(WgmmaShared<kFp8>),
                             .overlap_previous = true},
-                           stream_of(run), WgmmaArguments{with, d, rows});
+                           stream_of(run), WgmmaArguments{with, d, rows, linear});
   });
 }
 
 template <bool kFp8>
 cudaError_t wgmma_load() {
-  return load_function(wgmma_attend<kFp8>, sizeof(WgmmaShared<kFp8>));
+  return load_functions(sizeof(WgmmaShared<kFp8>), wgmma_attend<kFp8, false>,
+                        wgmma_attend<kFp8, kFp8>);
 }
 
 }  // namespace dsa::cuda

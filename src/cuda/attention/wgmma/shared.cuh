@@ -13,6 +13,7 @@ struct WgmmaArguments {
   SparseAttnParams p;
   AttnDivision d;
   KeyRows rows;
+  LinearKeys linear;
 };
 
 constexpr int32_t kPanels = 9;  // of 64 columns: 576

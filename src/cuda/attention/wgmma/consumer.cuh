@@ -52,6 +52,7 @@ class WgmmaConsumer {
     float out[2][64];
 #pragma unroll
     for (int32_t i = 0; i < 128; ++i) out[i / 64][i % 64] = 0;
+    base_[0] = base_[1] = -CUDART_INF_F;
     int32_t pair = 0, parity = 0, keys;
     if (take(pair, parity, keys)) {
       float s[16];
@@ -170,7 +171,7 @@ class WgmmaConsumer {
     }
   }
 
-  // Logits to weights; top_, sum_ and decay_ of rows row_ and row_ + 8.
+  // Logits to weights; top_, base_, sum_ and decay_ of rows row_ and row_ + 8.
   __device__ __forceinline__ void weigh(float (&s)[16], int32_t keys) {
     constexpr float kLog2E = 1.44269504088896340736f;
     int32_t now[2] = {top_[0], top_[1]};
@@ -189,10 +190,15 @@ class WgmmaConsumer {
 #pragma unroll
     for (int32_t half = 0; half < 2; ++half) {
       now[half] = max(now[half], shared_.number[group_ ^ 1][row_ + 8 * half]);
-      const float base = finite_top(from_order(now[half])) * kLog2E;
-      decay_[half] = exp2_approximate(fmaf(from_order(top_[half]), kLog2E, -base));
       top_[half] = now[half];
+      const float top = from_order(now[half]);
+      decay_[half] = 1;
+      if (top > base_[half] + kSlack) {
+        decay_[half] = exp2_approximate((base_[half] - top) * kLog2E);
+        base_[half] = top;
+      }
       sum_[half] *= decay_[half];
+      const float base = finite_top(base_[half]) * kLog2E;
 #pragma unroll
       for (int32_t j = 0; j < 4; ++j) {
 #pragma unroll
@@ -302,8 +308,8 @@ class WgmmaConsumer {
     for (int32_t half = 0; half < 2; ++half) {
       const int32_t h = row_ + 8 * half;
       const float top = from_order(top_[half]);
-      const float sum = sums[h] + sums[kWgmmaHeads + h];
-      factor[half] = 1;
+      factor[half] = expf(finite_top(base_[half]) - finite_top(top));
+      const float sum = (sums[h] + sums[kWgmmaHeads + h]) * factor[half];
       if (h >= task_.heads) continue;
       const bool writes = group_ == 0 && lane_ % 4 == 0;
       if (d_.splits > 1) {
@@ -311,7 +317,7 @@ class WgmmaConsumer {
       } else {
         const SoftmaxEnd end = end_head(p_, task_.head + h, top, sum);
         if (writes) write_numbers(p_, task_.t, task_.head + h, top, end.lse);
-        factor[half] = end.factor;
+        factor[half] *= end.factor;
       }
     }
     constexpr int32_t kPitch = 256 + 8;  // floats: stores of 4 heads meet no bank twice
@@ -356,6 +362,11 @@ class WgmmaConsumer {
   const int32_t row_;  // of two, the other is 8 further
   int32_t top_[2] = {kNothing, kNothing};
   float sum_[2] = {0, 0};  // of this thread's keys
+  // What exponents are relative to: the largest logit of some tile before, and kSlack above it at
+  // most, where weights are e^kSlack, until the sums follow it. They seldom have to (an idea of
+  // FlashAttention 4).
+  static constexpr float kSlack = 6;
+  float base_[2];
   float decay_[2];
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cuda/attention/arguments.cuh"
 #include "cuda/attention/mma/attend.h"
 #include "cuda/attention/mma/consumer.cuh"
 
@@ -13,16 +14,6 @@ struct alignas(16) MmaArguments {
   AttnDivision d;
   MmaCall call;
 };
-
-// All of the arguments into shared memory, in one round trip: they are twice the constant cache,
-// and a block that meets them there one line after the other waits 5,000 cycles.
-__device__ inline void copy_arguments(const MmaArguments& from, char* to) {
-  const uint4* line = reinterpret_cast<const uint4*>(&from);
-  asm volatile("" : "+l"(line));  // as memory, not as constants
-  for (uint32_t i = threadIdx.x; i < sizeof(MmaArguments) / 16; i += blockDim.x) {
-    reinterpret_cast<uint4*>(to)[i] = line[i];
-  }
-}
 
 template <class Format, int M>
 __global__ void __launch_bounds__(MmaShape<M>::kThreads, MmaShape<M>::kBlocksOfSm)

@@ -1,6 +1,7 @@
 // The attention kernels that want aligned rows against the oracle, over the shapes they take: head
 // counts and head dims off every tile, both pieces, values in the keys and apart, pages, slots, two
-// scopes. Random calls of tests/ops seldom have the alignment that these kernels need.
+// scopes. Random calls of tests/ops seldom have the alignment that these kernels need, or the
+// shapes of a kernel that takes few.
 #include <cmath>
 
 #include "gpu_test.h"
@@ -18,6 +19,15 @@ namespace {
 // Multiply-adds of the oracle in a call: 64 heads of 576 get several tiles.
 constexpr int64_t kWork = 2000000;
 
+// What a kernel takes: rows in 16-byte units; f32 heads of up to 64 dims, one scope; up to 32 heads
+// over keys of 512 or 576 elements, values in them.
+enum class Shape { kAligned, kSmall, kFew };
+
+Shape shape_of(const std::string& kernel) {
+  if (kernel.find(".warp.") != std::string::npos) return Shape::kSmall;
+  return kernel.find(".few_") != std::string::npos ? Shape::kFew : Shape::kAligned;
+}
+
 struct AlignedCall {
   Random random;
   Arena arena;
@@ -26,12 +36,13 @@ struct AlignedCall {
   bool fp8 = false;
   int64_t rows = 1, heads = 1, dim = 576, dim2 = 0, value_dim = 512, kv_heads = 0;
   bool apart = false;
+  int64_t work = kWork;
 
-  // `small`: f32 heads of up to 64 dims, one scope.
-  AlignedCall(uint64_t seed, bool small) : random(seed), arena(random, 0.1) {
-    small ? draw_small_shape() : draw_shape();
+  AlignedCall(uint64_t seed, Shape shape) : random(seed), arena(random, 0.1) {
+    const bool small = shape == Shape::kSmall;
+    small ? draw_small_shape() : shape == Shape::kFew ? draw_few_shape() : draw_shape();
     const int64_t cost = rows * heads * (dim + dim2 + value_dim);
-    const int64_t most = std::max<int64_t>(3, std::min<int64_t>(small ? 900 : 2500, kWork / cost));
+    const int64_t most = std::max<int64_t>(3, std::min<int64_t>(small ? 900 : 2500, work / cost));
     d.scale = float(random.pick({0.03, 0.1, 0.5}));
     d.q = query_part(fp8 ? 576 : dim, small);
     if (dim2 > 0) d.q2 = query_part(dim2, small);
@@ -71,6 +82,22 @@ struct AlignedCall {
     value_dim = apart ? random.between(1, 16) * 4 : random.between(1, dim / 4) * 4;
     kv_heads = heads;
     while (kv_heads % 2 == 0 && heads / kv_heads < 4 && random.chance(0.5)) kv_heads /= 2;
+  }
+
+  // Rows enough for the kernel not to leave them to another one; some calls with more of them than
+  // the GPU has multiprocessors, of many tiles each.
+  void draw_few_shape() {
+    const bool many = random.chance(0.06);
+    rows = many ? 150 : random.pick<int64_t>({1, 33, 40, 66});
+    heads = random.pick<int64_t>({1, 2, 7, 8, 9, 16, 17, 24, 32});
+    if (many) heads = random.pick<int64_t>({1, 2});
+    work = (many ? 50 : 8) * kWork;
+    dim = random.pick<int64_t>({512, 576, 576});
+    if (random.chance(0.3)) {
+      dim2 = random.pick<int64_t>({16, 48, 64, 256});
+      dim -= dim2;
+    }
+    value_dim = std::min(random.pick<int64_t>({512, 512, 256, 100, 1}), dim);
   }
 
   void draw_shape() {
@@ -177,7 +204,8 @@ TEST(AttentionShapes, AgreeWithTheOracle) {
     if (kernel.on_cpu() || !kernel.usable) continue;
     int ran = 0, refused = 0;
     for (uint64_t seed = 1; seed <= seeds(150); ++seed) {
-      AlignedCall c(seed, kernel.name.find(".warp.") != std::string::npos);
+      const Shape shape = shape_of(kernel.name);
+      AlignedCall c(seed, shape);
       const std::string context = kernel.name + " seed " + std::to_string(seed) + describe(c.d);
       const dsa_status status = run(kernel.ctx.get(), c.d);
       if (status == DSA_ERROR_UNSUPPORTED && kernel.name.find("mma.") != std::string::npos) {

@@ -24,7 +24,7 @@ struct SelectedCase {
   explicit SelectedCase(uint64_t seed) : random(seed), arena(random, 0.2) {
     rows = 2 * random.between(1, 3);
     heads = random.pick<int64_t>({1, 1, 4, 4, 16, 40, 64, 70});
-    dim = random.pick<int64_t>({16, 24, 64, 64, 128});
+    dim = random.pick<int64_t>({16, 24, 64, 64, 128, 512});
     page = random.pick<int64_t>({1, 3, 16});
     const int64_t per_request = random.between(1, 120 / page);
     keys = per_request * page;

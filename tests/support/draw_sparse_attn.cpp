@@ -23,6 +23,11 @@ AttnShape draw_shape(Random& random) {
     s.heads = random.pick<int64_t>({16, 33, 40, 64, 65});
     s.dim = random.pick<int64_t>({64, 128, 192});
     if (random.chance(0.3)) s.dim2 = 64;
+    if (random.chance(0.4)) {  // of the models' own width
+      s.heads = random.pick<int64_t>({1, 8, 16, 32});
+      s.dim = 512;
+      s.dim2 = random.pick<int64_t>({0, 64});
+    }
     s.value_dim = random.between(1, s.dim);
     return s;
   }

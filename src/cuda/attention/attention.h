@@ -5,6 +5,7 @@
 
 namespace dsa::cuda {
 
+extern const Kernel kSparseAttnFew;
 extern const Kernel kSparseAttnWgmma;
 extern const Kernel kSparseAttnMma;
 extern const Kernel kSparseAttnWarp;

@@ -69,6 +69,7 @@ __device__ __forceinline__ void wgmma_wait() {
       DSA_REGISTERS_8(d, i + 24)
 #define DSA_REGISTERS_64(d, i) DSA_REGISTERS_32(d, i), DSA_REGISTERS_32(d, i + 32)
 #define DSA_REGISTERS_128(d, i) DSA_REGISTERS_64(d, i), DSA_REGISTERS_64(d, i + 64)
+#define DSA_NAMES_8 "%0, %1, %2, %3, %4, %5, %6, %7"
 #define DSA_NAMES_16 "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15"
 #define DSA_NAMES_32                                                       \
   "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
@@ -97,8 +98,15 @@ __device__ __forceinline__ void wgmma_wait() {
                : DSA_REGISTERS_##REGISTERS(d, 0)                                   \
                : "l"(a), "l"(b), "r"(add))
 
-// d = A B for d of 16 registers, whatever they hold: they must not be written before, between two
-// products of other registers.
+// d = A B for d of 8 or 16 registers, whatever they hold: they must not be written before, between
+// two products of other registers.
+#define DSA_WGMMA_FIRST_8(SHAPE, ENDING)                                                         \
+  asm volatile(                                                                                  \
+      "{\n.reg .pred p;\nsetp.ne.b32 p, 0, 0;\n"                                                 \
+      "wgmma.mma_async.sync.aligned.m64" SHAPE " {" DSA_NAMES_8 "}, %8, %9, p, " ENDING ";\n}\n" \
+      : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3]), "=f"(d[4]), "=f"(d[5]), "=f"(d[6]),      \
+        "=f"(d[7])                                                                               \
+      : "l"(a), "l"(b))
 #define DSA_WGMMA_FIRST_16(SHAPE, ENDING)                                                       \
   asm volatile(                                                                                 \
       "{\n.reg .pred p;\nsetp.ne.b32 p, 0, 0;\n"                                                \
@@ -125,6 +133,7 @@ __device__ __forceinline__ void wgmma_commit() {}
 template <int kPending>
 __device__ __forceinline__ void wgmma_wait() {}
 #define DSA_WGMMA(REGISTERS, SHAPE, ENDING, A, B, ADD) (void)d, (void)a, (void)b, (void)add
+#define DSA_WGMMA_FIRST_8(SHAPE, ENDING) (void)d, (void)a, (void)b
 #define DSA_WGMMA_FIRST_16(SHAPE, ENDING) (void)d, (void)a, (void)b
 #define DSA_WGMMA_REGISTERS_A(REGISTERS, SHAPE, ENDING, A0, A1, A2, A3, B) (void)d, (void)a, (void)b
 
@@ -148,8 +157,14 @@ struct E4m3 {
 struct Bf16 {
   static constexpr int32_t kBytes = 2;
   static constexpr bool kFinite = false;
+  __device__ static void mma_first(float (&d)[8], uint64_t a, uint64_t b) {
+    DSA_WGMMA_FIRST_8("n16k16.f32.bf16.bf16", "1, 1, 0, 0");
+  }
   __device__ static void mma_first(float (&d)[16], uint64_t a, uint64_t b) {
     DSA_WGMMA_FIRST_16("n32k16.f32.bf16.bf16", "1, 1, 0, 0");
+  }
+  __device__ static void mma(float (&d)[8], uint64_t a, uint64_t b, int32_t add) {
+    DSA_WGMMA(8, "n16k16.f32.bf16.bf16", "1, 1, 0, 0", "8", "9", "10");
   }
   __device__ static void mma(float (&d)[16], uint64_t a, uint64_t b, int32_t add) {
     DSA_WGMMA(16, "n32k16.f32.bf16.bf16", "1, 1, 0, 0", "16", "17", "18");
@@ -163,6 +178,13 @@ struct Bf16 {
   __device__ static void mma(float (&d)[128], uint64_t a, uint64_t b, int32_t add) {
     DSA_WGMMA(128, "n256k16.f32.bf16.bf16", "1, 1, 0, 0", "128", "129", "130");
   }
+  // A transposed.
+  __device__ static void mma_transposed_a(float (&d)[8], uint64_t a, uint64_t b, int32_t add) {
+    DSA_WGMMA(8, "n16k16.f32.bf16.bf16", "1, 1, 1, 0", "8", "9", "10");
+  }
+  __device__ static void mma_transposed_a(float (&d)[16], uint64_t a, uint64_t b, int32_t add) {
+    DSA_WGMMA(16, "n32k16.f32.bf16.bf16", "1, 1, 1, 0", "16", "17", "18");
+  }
   // B transposed.
   __device__ static void mma_transposed(float (&d)[64], uint64_t a, uint64_t b, int32_t add) {
     DSA_WGMMA(64, "n128k16.f32.bf16.bf16", "1, 1, 0, 1", "64", "65", "66");
@@ -173,6 +195,7 @@ struct Bf16 {
 };
 
 #undef DSA_WGMMA
+#undef DSA_WGMMA_FIRST_8
 #undef DSA_WGMMA_FIRST_16
 #undef DSA_WGMMA_REGISTERS_A
 #undef DSA_REGISTERS_8
@@ -180,6 +203,7 @@ struct Bf16 {
 #undef DSA_REGISTERS_32
 #undef DSA_REGISTERS_64
 #undef DSA_REGISTERS_128
+#undef DSA_NAMES_8
 #undef DSA_NAMES_16
 #undef DSA_NAMES_32
 #undef DSA_NAMES_64

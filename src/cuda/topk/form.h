@@ -29,7 +29,7 @@ struct Form {
   }
 };
 
-extern const Form kWarp;       // dense rows up to 2048, a warp each
+extern const Form kWarp;       // dense rows up to 2048
 extern const Form kRegisters;  // dense rows up to 32K, a block each
 extern const Form kCluster;    // few long dense rows, a cluster each
 extern const Form kSplit;      // few long dense rows, several blocks each

@@ -10,8 +10,8 @@ namespace dsa::cuda::topk {
 namespace {
 
 constexpr int32_t kLongestRow = 32768;
-constexpr int32_t kLongestWarpRow = 2048;
-constexpr int64_t kFewRows = 512;  // a block each is done sooner than a warp each
+constexpr int32_t kShortRow = 512, kLongestWarpRow = 2048;
+constexpr int64_t kFewRows = 512;  // above kShortRow a block each is done sooner than a warp each
 // Of more rows than the machine runs at a time those above 16K go by a gate: 256 x 32K take 20 us
 // against 21.
 constexpr int64_t kFewLongRows = 132;
@@ -43,8 +43,8 @@ int64_t usual_length(const TopkCall& c) {
 
 const char* refuse(const TopkCall& c) {
   const int64_t length = c.p.rows.max_length();
-  if (length <= 256 || (length <= kLongestWarpRow && c.row_count > kFewRows)) {
-    return "short rows, which take a warp each";
+  if (length <= kShortRow || (length <= kLongestWarpRow && c.row_count > kFewRows)) {
+    return "short rows, which take some lanes of a warp each";
   }
   if (c.row_count > kFewLongRows && usual_length(c) > kLongestOfMany &&
       c.p.select.k <= kLargestGatedK) {

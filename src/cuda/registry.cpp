@@ -12,10 +12,10 @@ namespace dsa::cuda {
 namespace {
 
 const Kernel* const kKernels[] = {
-    &kIndexerSm90,   &kIndexerSm80,    &kIndexerTopkSm90, &kIndexerTopkSm80,
-    &kTopkCluster,   &kTopkRegisters,  &kTopkWarp,        &kTopkSplit,
-    &kTopkGated,     &kTopkBlock,      &kSparseAttnFew,   &kSparseAttnWgmma,
-    &kSparseAttnMma, &kSparseAttnWarp, &kSparseAttnAny,   &kMergeLse,
+    &kIndexerSm90,       &kIndexerSm80,   &kIndexerTopkSm90, &kIndexerTopkSm80, &kTopkCluster,
+    &kTopkRegisters,     &kTopkWarp,      &kTopkSplit,       &kTopkGated,       &kTopkBlock,
+    &kSparseAttnCluster, &kSparseAttnFew, &kSparseAttnWgmma, &kSparseAttnMma,   &kSparseAttnWarp,
+    &kSparseAttnAny,     &kMergeLse,
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 namespace dsa::cuda {
 
+extern const Kernel kSparseAttnCluster;
 extern const Kernel kSparseAttnFew;
 extern const Kernel kSparseAttnWgmma;
 extern const Kernel kSparseAttnMma;

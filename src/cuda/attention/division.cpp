@@ -7,6 +7,7 @@ namespace dsa::cuda {
 namespace {
 
 constexpr int64_t kTile = 32;
+constexpr int64_t kLeastSplits = 16;                 // of a cluster, however few the slots
 constexpr int64_t kListElements = int64_t{1} << 24;  // 64 MiB of lists at once
 
 constexpr uint64_t align_up(uint64_t bytes) { return (bytes + 255) / 256 * 256; }
@@ -16,14 +17,8 @@ int64_t capacity(const AttnScope& scope) {
   return scope.selection == DSA_SELECTION_CUT ? attn_list_width(scope) : scope.max_selected();
 }
 
-int64_t all_slots(const SparseAttnParams& p) {
-  int64_t slots = 0;
-  for (int32_t i = 0; i < p.scopes; ++i) slots += capacity(p.scope[i]);
-  return slots;
-}
-
 int64_t most_splits(const SparseAttnParams& p) {
-  return std::clamp<int64_t>((all_slots(p) + kTile - 1) / kTile, 1, kMostSplits);
+  return std::clamp<int64_t>((attn_most_slots(p) + kTile - 1) / kTile, 1, kMostSplits);
 }
 
 uint64_t list_bytes(const SparseAttnParams& p) {
@@ -33,6 +28,12 @@ uint64_t list_bytes(const SparseAttnParams& p) {
 }
 
 }  // namespace
+
+int64_t attn_most_slots(const SparseAttnParams& p) {
+  int64_t slots = 0;
+  for (int32_t i = 0; i < p.scopes; ++i) slots += capacity(p.scope[i]);
+  return slots;
+}
 
 int32_t attn_group_heads(const SparseAttnParams& p) {
   int32_t heads = p.heads;
@@ -53,7 +54,7 @@ AttnDivision attn_divide(const SparseAttnParams& p, int32_t tile_heads, int64_t 
   d.first_slots = capacity(p.scope[0]);
   const int64_t units = p.rows * d.units_of_row();
   const int64_t splits = std::clamp<int64_t>(resident / units, 1, most_splits(p));
-  const int64_t slots = std::max<int64_t>(all_slots(p), 1);
+  const int64_t slots = std::max<int64_t>(attn_most_slots(p), 1);
   d.split_slots = (slots + splits * least - 1) / (splits * least) * least;
   d.splits = static_cast<int32_t>((slots + d.split_slots - 1) / d.split_slots);
   return d;
@@ -61,20 +62,27 @@ AttnDivision attn_divide(const SparseAttnParams& p, int32_t tile_heads, int64_t 
 
 uint64_t attn_workspace(const SparseAttnParams& p, int32_t sms) {
   const int64_t rows_heads = p.rows * p.heads;
-  const int64_t partials =
-      std::min<int64_t>(rows_heads * most_splits(p), int64_t{kSplitHeadsOfSm} * sms);
+  const int64_t partials = std::min<int64_t>(
+      rows_heads * std::max<int64_t>(most_splits(p), kLeastSplits), int64_t{kSplitHeadsOfSm} * sms);
   const uint64_t state = align_up(uint64_t(partials) * sizeof(float2));
-  return list_bytes(p) + state + align_up(uint64_t(partials) * uint64_t(p.value_dim) * 4);
+  return list_bytes(p) + state +
+         align_up(uint64_t(partials) * uint64_t(attn_partial_pitch(p.value_dim)) * 4);
 }
 
-AttnWorkspace attn_carve(const SparseAttnParams& p, const AttnDivision& d, char* memory) {
-  AttnWorkspace w;
-  w.lists = memory;
+AttnPartials attn_partials(const SparseAttnParams& p, const AttnDivision& d, int32_t pitch,
+                           char* memory) {
   char* const state = memory + list_bytes(p);
-  w.partials.state = reinterpret_cast<float2*>(state);
-  w.partials.out = reinterpret_cast<float*>(
-      state + align_up(uint64_t(p.rows * p.heads) * uint64_t(d.splits) * sizeof(float2)));
-  return w;
+  const uint64_t state_bytes =
+      align_up(uint64_t(p.rows * p.heads) * uint64_t(d.splits) * sizeof(float2));
+  AttnPartials partials;
+  partials.state = reinterpret_cast<float2*>(state);
+  partials.out = reinterpret_cast<float*>(state + state_bytes);
+  const int64_t before = p.first_row * p.heads * d.splits;
+  if (before > 0) {
+    partials.state -= before;
+    partials.out -= before * pitch;
+  }
+  return partials;
 }
 
 int64_t attn_list_width(const AttnScope& scope) {

@@ -39,27 +39,43 @@ struct AttnTask {
   int32_t split;
   int64_t first, last;
 
-  DSA_HOST_DEVICE AttnTask(const AttnDivision& d, uint32_t block) {
-    const uint32_t splits = static_cast<uint32_t>(d.splits);
-    const uint32_t units = static_cast<uint32_t>(d.groups * d.tiles), unit = block / splits;
-    split = static_cast<int32_t>(block % splits);
-    t = d.first_row + unit / units;
-    const int32_t in_row = static_cast<int32_t>(unit % units);
-    const int32_t before = in_row % d.tiles * d.tile_heads;
-    head = in_row / d.tiles * d.group + before;
+  DSA_HOST_DEVICE AttnTask(const AttnDivision& d, uint32_t block)
+      : AttnTask(d, block / static_cast<uint32_t>(d.splits) / units(d),
+                 block / static_cast<uint32_t>(d.splits) % units(d),
+                 block % static_cast<uint32_t>(d.splits)) {}
+  // Of row d.first_row + row, unit `in_row` of a row's, that split.
+  DSA_HOST_DEVICE AttnTask(const AttnDivision& d, uint32_t row, uint32_t in_row, uint32_t of_unit) {
+    split = static_cast<int32_t>(of_unit);
+    t = d.first_row + row;
+    const int32_t group = static_cast<int32_t>(in_row) / d.tiles;
+    const int32_t before = (static_cast<int32_t>(in_row) - group * d.tiles) * d.tile_heads;
+    head = group * d.group + before;
     heads = d.group - before < d.tile_heads ? d.group - before : d.tile_heads;
     first = split * d.split_slots;
     last = first + d.split_slots;
+  }
+
+ private:
+  DSA_HOST_DEVICE static uint32_t units(const AttnDivision& d) {
+    return static_cast<uint32_t>(d.groups * d.tiles);
   }
 };
 
 // Heads that share keys in both scopes.
 int32_t attn_group_heads(const SparseAttnParams& p);
 
+// Slots that a row can have, of both scopes.
+int64_t attn_most_slots(const SparseAttnParams& p);
+
 // `resident`: blocks that the device holds at once. No splits of less than `least` slots, and none
 // where the units fill the device.
 AttnDivision attn_divide(const SparseAttnParams& p, int32_t tile_heads, int64_t resident,
                          int64_t least = 32);
+
+// Floats from one partial result to the next, at most.
+DSA_HOST_DEVICE constexpr int32_t attn_partial_pitch(int32_t value_dim) {
+  return (value_dim + 3) / 4 * 4;
+}
 
 // Most blocks of a divided call: what bounds the partial results' memory.
 constexpr int32_t kMostSplits = 64;
@@ -75,11 +91,9 @@ int64_t attn_list_width(const AttnScope& scope);
 int64_t attn_list_rows(const SparseAttnParams& p);  // rows whose lists the workspace holds
 SparseAttnParams attn_with_lists(const SparseAttnParams& p, char* lists, int64_t first_row);
 
-// Where the parts of the workspace lie.
-struct AttnWorkspace {
-  char* lists;
-  AttnPartials partials;
-};
-AttnWorkspace attn_carve(const SparseAttnParams& p, const AttnDivision& d, char* memory);
+// Where in the workspace the partial results lie, behind the lists, sums `pitch` floats apart. They
+// go by the row's number in the whole call.
+AttnPartials attn_partials(const SparseAttnParams& p, const AttnDivision& d, int32_t pitch,
+                           char* memory);
 
 }  // namespace dsa::cuda

@@ -28,25 +28,30 @@ __device__ inline void store_four(char* at, int32_t dtype, float4 x) {
   *reinterpret_cast<uint2*>(at) = bits;
 }
 
-// Columns [0, columns) of one head, times `factor`, by a warp. `stride` in elements.
+// Columns [c, c + 4) of one head, those below `columns`. `stride` in elements.
+__device__ inline void write_four(char* out, int32_t dtype, int64_t stride, int32_t c,
+                                  int32_t columns, float4 x) {
+  const int64_t bytes = element_bytes(dtype);
+  if (stride == 1 && columns % 4 == 0 &&
+      (reinterpret_cast<uintptr_t>(out) & (4 * bytes - 1)) == 0) {
+    store_four(out + c * bytes, dtype, x);
+    return;
+  }
+  const float all[4] = {x.x, x.y, x.z, x.w};
+#pragma unroll
+  for (int32_t i = 0; i < 4; ++i) {
+    if (c + i < columns) store_element(out, dtype, (c + i) * stride, all[i]);
+  }
+}
+
+// Columns [0, columns) of one head, times `factor`, by a warp.
 __device__ inline void write_row(char* out, int32_t dtype, int64_t stride, const float* sums,
                                  int32_t columns, float factor) {
-  const int64_t bytes = element_bytes(dtype);
-  const bool fours = stride == 1 && columns % 4 == 0 &&
-                     reinterpret_cast<uintptr_t>(out) % static_cast<uintptr_t>(4 * bytes) == 0;
 #pragma unroll 1
   for (int32_t c = threadIdx.x % 32 * 4; c < columns; c += 128) {
     float4 x = *reinterpret_cast<const float4*>(sums + c);
     x.x *= factor, x.y *= factor, x.z *= factor, x.w *= factor;
-    if (fours) {
-      store_four(out + c * bytes, dtype, x);
-      continue;
-    }
-    const float all[4] = {x.x, x.y, x.z, x.w};
-#pragma unroll
-    for (int32_t i = 0; i < 4; ++i) {
-      if (c + i < columns) store_element(out, dtype, (c + i) * stride, all[i]);
-    }
+    write_four(out, dtype, stride, c, columns, x);
   }
 }
 

@@ -11,18 +11,11 @@
 
 namespace dsa::cuda {
 
-// attend(params, division): launches the kernel on division.blocks() blocks.
+// attend(params, division): launches the kernel on division.blocks() blocks. Splits are not merged.
 template <class F>
-cudaError_t attn_run(const SparseAttnParams& p, const Run& run, AttnDivision d, F&& attend) {
+cudaError_t attn_run_rows(const SparseAttnParams& p, const Run& run, AttnDivision d, F&& attend) {
   const cudaStream_t stream = stream_of(run);
-  const AttnWorkspace w = attn_carve(p, d, run.workspace);
-  d.partials = w.partials;
-  // Partial results go by the row's number in the whole call.
-  const int64_t before = p.first_row * p.heads * d.splits;
-  if (before > 0) {
-    d.partials.state -= before;
-    d.partials.out -= before * p.value_dim;
-  }
+  char* const lists = run.workspace;
   const bool cut = p.scope[0].selection == DSA_SELECTION_CUT;
   const int64_t of_grid = INT32_MAX / (d.units_of_row() * d.splits);
   const int64_t step = std::max<int64_t>(1, std::min(of_grid, cut ? attn_list_rows(p) : p.rows));
@@ -32,14 +25,22 @@ cudaError_t attn_run(const SparseAttnParams& p, const Run& run, AttnDivision d, 
     d.rows = std::min(step, end - first);
     cudaError_t error = cudaSuccess;
     if (cut) {
-      error = attn_write_lists(p, w.lists, first, d.rows, stream);
-      if (error == cudaSuccess) error = attend(attn_with_lists(p, w.lists, first), d);
+      error = attn_write_lists(p, lists, first, d.rows, stream);
+      if (error == cudaSuccess) error = attend(attn_with_lists(p, lists, first), d);
     } else {
       error = attend(p, d);
     }
     if (error != cudaSuccess) return error;
   }
-  return d.splits == 1 ? cudaSuccess : attn_merge_splits(p, d, run);
+  return cudaSuccess;
+}
+
+// The same, and the merge of splits.
+template <class F>
+cudaError_t attn_run(const SparseAttnParams& p, const Run& run, AttnDivision d, F&& attend) {
+  d.partials = attn_partials(p, d, p.value_dim, run.workspace);
+  const cudaError_t error = attn_run_rows(p, run, d, attend);
+  return d.splits == 1 || error != cudaSuccess ? error : attn_merge_splits(p, d, run);
 }
 
 // Functions that attn_run launches itself.

@@ -29,6 +29,11 @@ __device__ inline void cluster_wait() {
   asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory");
 }
 
+// To arrive with nothing written for others, but barriers that fence_barrier_init showed.
+__device__ inline void cluster_arrive_relaxed() {
+  asm volatile("barrier.cluster.arrive.relaxed.aligned;" ::: "memory");
+}
+
 // Address, in block `rank`, of what lies at `pointer` in this one.
 __device__ inline uint32_t cluster_address(const void* pointer, int32_t rank) {
   uint32_t address;
@@ -40,6 +45,36 @@ __device__ inline uint32_t cluster_address(const void* pointer, int32_t rank) {
 __device__ inline void store_cluster(uint32_t address, uint32_t x) {
   asm volatile("st.shared::cluster.u32 [%0], %1;" ::"r"(address), "r"(x) : "memory");
 }
+// Stores that a barrier (barrier.cuh) of the block they go to counts by their bytes: no fence of
+// the storing thread, which takes half a microsecond.
+__device__ inline void store_async(uint32_t address, uint32_t x, uint32_t barrier) {
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 [%0], %1, [%2];" ::"r"(address),
+      "r"(x), "r"(barrier)
+      : "memory");
+}
+__device__ inline void store_async(uint32_t address, uint2 x, uint32_t barrier) {
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v2.b32 [%0], {%1, %2}, [%3];" ::"r"(
+          address),
+      "r"(x.x), "r"(x.y), "r"(barrier)
+      : "memory");
+}
+__device__ inline void store_async(uint32_t address, uint4 x, uint32_t barrier) {
+  asm volatile(
+      "st.async.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [%0], {%1, %2, %3, %4}, "
+      "[%5];" ::"r"(address),
+      "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w), "r"(barrier)
+      : "memory");
+}
+// Arrives at another block's barrier, and announces bytes of this phase.
+__device__ inline void cluster_arrive_expecting(uint32_t barrier, uint32_t bytes) {
+  asm volatile(
+      "mbarrier.arrive.expect_tx.relaxed.cluster.shared::cluster.b64 _, [%0], %1;" ::"r"(barrier),
+      "r"(bytes)
+      : "memory");
+}
+
 __device__ inline uint32_t load_cluster(uint32_t address) {
   uint32_t x;
   asm volatile("ld.shared::cluster.u32 %0, [%1];" : "=r"(x) : "r"(address) : "memory");

@@ -9,6 +9,11 @@ __device__ inline uint32_t shared_address(const void* pointer) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+// One more in the word at a shared address.
+__device__ inline void count_shared(uint32_t address) {
+  asm volatile("red.shared.add.u32 [%0], 1;" ::"r"(address) : "memory");
+}
+
 // 16 bytes of global memory, of which the first `valid` are read and the rest become zero.
 __device__ inline void copy_async_16(uint32_t to, const void* from, uint32_t valid = 16) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(valid)

@@ -12,6 +12,9 @@ constexpr int64_t kShortest = 16384;  // up to here one block is quicker: 5.4 us
 constexpr int64_t kMostRows = 66;     // two blocks each fill the machine
 constexpr int64_t kLongestSlice = 1 << 17;
 
+// Slices that 512 threads, with registers in plenty, are quicker at than 1024.
+constexpr int64_t kLongestOf512 = 24576;
+
 // Least scores of a slice that are worth a block more.
 constexpr int64_t kSmallestSlice = 8192;
 
@@ -28,32 +31,41 @@ int64_t ranks_of(const TopkCall& c) {
 
 int64_t slice_of(const TopkCall& c, int64_t ranks) { return most_places(c) / ranks + 8; }
 
-template <class Element, int kThreads, int kSlabs>
-__global__ void __launch_bounds__(kThreads, 1024 / kThreads)
-    cluster(const __grid_constant__ DenseCall c) {
+template <class Element, int kThreads>
+__global__ void __launch_bounds__(kThreads, 1) cluster(const __grid_constant__ DenseCall c) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(16) char memory[];
   let_next_start();
-  cluster_arrive();
   const Cluster cluster;
   const ClusterMemory m(memory, cluster.ranks, (c.length >> cluster.log_ranks) + 8);
+  init_cluster_list(cluster, m);
   clear_cluster_list<kThreads>(m);
   const int64_t i = blockIdx.x >> cluster.log_ranks;
   const bool known = has_known_rows(c);
   if (!known) wait_for_previous();
-  const DenseRow row = dense_row(c, i);
-  const Slice<Element> whole(row.first, row.n);
-  const Slice<Element> slice(whole, cluster.rank,
-                             (whole.end + cluster.ranks - 1) >> cluster.log_ranks);
+  DenseRow row = longest_row(c, i);
   if (known) wait_for_previous();
-  if (row.n <= kShortRow) {
-    if (cluster.rank == 0) short_row<kThreads, Element>(c, i, row, memory);
+  constexpr int32_t kShortThreads = 512;  // more do not select a short row sooner
+  if (cluster.rank == 0 && threadIdx.x < kShortThreads) {
+    uint16_t* const staged = reinterpret_cast<uint16_t*>(m.list);
+    if (short_row<kShortThreads, Element>(c, i, row, staged, m.shared.block)) {
+      cluster_wait();
+      return;
+    }
+  } else if (reads_length(c)) {
+    row.n = length_of_row(c, i);
+  }
+  const Slice<Element> whole(row.first, row.n);
+  if (is_short(whole)) {  // the others' barriers do not count threads that have ended
     cluster_wait();
     return;
   }
+  const Slice<Element> slice(whole, cluster.rank,
+                             (whole.end + cluster.ranks - 1) >> cluster.log_ranks);
   if (list_row<kThreads>(c, i, whole, slice, cluster, m)) return;
   // All ranks have come here, and none is given anything before all have begun with the rest.
   __syncthreads();
+  constexpr int32_t kSlabs = 32768 / kThreads / Element::kCount;
   if (whole.end <= cluster.ranks * kSlabs * kThreads) {
     count_row<Element, kThreads, kSlabs>(c, i, row, cluster.rank, cluster.ranks,
                                          *reinterpret_cast<CountShared*>(memory));
@@ -73,7 +85,7 @@ const char* refuse(const TopkCall& c) {
 
 static_assert(sizeof(CountShared) + kLargestGatedK * sizeof(uint16_t) <= cluster_list_bytes(2, 0));
 
-template <class Element, int kThreads, int kSlabs>
+template <class Element, int kThreads>
 cudaError_t launch_as(const TopkCall& c, int64_t ranks, const Run& run) {
   const LaunchShape shape = {.grid = static_cast<uint32_t>(c.row_count * ranks),
                              .block = kThreads,
@@ -81,31 +93,24 @@ cudaError_t launch_as(const TopkCall& c, int64_t ranks, const Run& run) {
                                  static_cast<int32_t>(ranks), slice_of(c, ranks))),
                              .cluster = static_cast<int32_t>(ranks),
                              .overlap_previous = true};
-  return launch_function(cluster<Element, kThreads, kSlabs>, shape, stream_of(run), make_dense(c));
+  return launch_function(cluster<Element, kThreads>, shape, stream_of(run), make_dense(c));
 }
 
 template <class Element>
 cudaError_t launch_of(const TopkCall& c, const Run& run) {
-  constexpr int32_t kOf16 = 16 / Element::kCount;
   const int64_t ranks = ranks_of(c);
-  if (slice_of(c, ranks) <= 8192 + 8) return launch_as<Element, 512, kOf16>(c, ranks, run);
-  return launch_as<Element, 1024, 2 * kOf16>(c, ranks, run);
+  if (slice_of(c, ranks) <= kLongestOf512) return launch_as<Element, 512>(c, ranks, run);
+  return launch_as<Element, 1024>(c, ranks, run);
 }
 
 cudaError_t launch(const TopkCall& c, const Run& run) {
   return c.p.scores.dtype == DSA_F32 ? launch_of<Float32>(c, run) : launch_of<Float16>(c, run);
 }
 
-template <class Element>
-cudaError_t load_of() {
-  constexpr int32_t kOf16 = 16 / Element::kCount;
-  return load_functions(static_cast<int32_t>(cluster_list_bytes(kMostRanks, kLongestSlice)),
-                        cluster<Element, 512, kOf16>, cluster<Element, 1024, 2 * kOf16>);
-}
-
 cudaError_t load() {
-  const cudaError_t error = load_of<Float32>();
-  return error == cudaSuccess ? load_of<Float16>() : error;
+  return load_functions(static_cast<int32_t>(cluster_list_bytes(kMostRanks, kLongestSlice)),
+                        cluster<Float32, 512>, cluster<Float32, 1024>, cluster<Float16, 512>,
+                        cluster<Float16, 1024>);
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ struct ClusterCrossing {
 };
 
 struct CountShared {
-  RegisterShared registers;
+  BlockShared block;  // its bins: histograms 0, 2, ...
+  alignas(16) uint32_t second[kBins];
   // Of two histograms by turns, a rank's sums over the bins of its warps.
   uint32_t sums[2][kMostRanks][32];
   ClusterCrossing crossing;
@@ -31,12 +32,14 @@ struct CountShared {
 
 #if __CUDA_ARCH__ >= 900
 
-// By a warp, when `sums` of all ranks are there: find_crossing in the sum of their histograms.
+// By a warp, when `sums` of all ranks are there: find_crossing in the sum of their histograms, of
+// count_halves where so said, from bin `first` on.
 template <int kThreads>
 __device__ __noinline__ void find_cluster_crossing(const uint32_t* bins,
                                                    const uint32_t (&sums)[kMostRanks][32],
-                                                   int32_t wanted_rank, int32_t first, int32_t rank,
-                                                   int32_t ranks, ClusterCrossing& crossing) {
+                                                   int32_t wanted_rank, bool halves, int32_t first,
+                                                   int32_t rank, int32_t ranks,
+                                                   ClusterCrossing& crossing) {
   constexpr int32_t kCount = OwnBins<kThreads>::kCount;
   uint32_t of_warp = 0, of_warp_before = 0;
   if (lane_id() < kThreads / 32) {
@@ -59,10 +62,12 @@ __device__ __noinline__ void find_cluster_crossing(const uint32_t* bins,
 
   // This lane's bins are those of a thread of that warp.
   const int32_t lowest = kBins - kCount * (warp * 32 + lane_id() + 1);
+  const bool falls = halves && lowest < kZeroBin;
+  const int32_t place = halves ? place_of_halves(lowest, kCount) : lowest;
   uint2 pairs[kMostRanks][kCount / 2];
 #pragma unroll
   for (int32_t r = 0; r < kMostRanks; ++r) {
-    const uint32_t from = cluster_address(bins + lowest, min(r, ranks - 1));
+    const uint32_t from = cluster_address(bins + place, min(r, ranks - 1));
 #pragma unroll
     for (int32_t i = 0; i < kCount / 2; ++i) pairs[r][i] = load_cluster_8(from + i * 8);
   }
@@ -72,11 +77,14 @@ __device__ __noinline__ void find_cluster_crossing(const uint32_t* bins,
   for (int32_t i = 0; i < kCount; ++i) {
 #pragma unroll
     for (int32_t r = 0; r < kMostRanks; ++r) {
-      const uint32_t count = i % 2 ? pairs[r][i / 2].y : pairs[r][i / 2].x;
+      const int32_t j = kCount - 1 - i;
+      const uint32_t rising = i % 2 ? pairs[r][i / 2].y : pairs[r][i / 2].x;
+      const uint32_t count = falls ? (j % 2 ? pairs[r][j / 2].y : pairs[r][j / 2].x) : rising;
       if (r < ranks) here[i] += count;
       if (r < rank) before[i] += count;
     }
-    if (lowest + i < first) here[i] = before[i] = 0;
+    const bool is_nan = halves && lowest + i == kBins - 1;
+    if (lowest + i < first || is_nan) here[i] = before[i] = 0;
     sum += here[i];
     sum_before += before[i];
   }
@@ -110,18 +118,12 @@ template <class Element, int kThreads, int kSlabs>
 __device__ void share_candidates(const RegisterKeys<Element, kThreads, kSlabs>& own,
                                  const KeyRange& range, int32_t first, int32_t ranks,
                                  CountShared& shared) {
-#pragma unroll
-  for (int32_t i = 0; i < kSlabs; ++i) {
-    if (i >= own.used) break;
-#pragma unroll
-    for (int32_t e = 0; e < Element::kCount; ++e) {
-      if (!range.has(own.keys[i][e])) continue;
-      const int32_t at = first + atomicAdd(&shared.appended, 1);
-      for (int32_t r = 0; r < ranks; ++r) {
-        store_cluster(cluster_address(&shared.candidates[at], r), own.keys[i][e]);
-      }
+  own.within(range, [&](uint32_t key) {
+    const int32_t at = first + atomicAdd(&shared.appended, 1);
+    for (int32_t r = 0; r < ranks; ++r) {
+      store_cluster(cluster_address(&shared.candidates[at], r), key);
     }
-  }
+  });
 }
 
 // The row's threshold, and what lies before this slice but for candidates, of which the first
@@ -136,7 +138,7 @@ struct ClusterThreshold {
 // barrier once more than waited, unless candidates were shared.
 template <class Element, int kThreads, int kSlabs>
 __device__ ClusterThreshold cluster_threshold(const DenseCall& c,
-                                              const RegisterKeys<Element, kThreads, kSlabs>& own,
+                                              RegisterKeys<Element, kThreads, kSlabs>& own,
                                               int32_t rank, int32_t ranks, CountShared& shared,
                                               bool& waits) {
   ClusterThreshold result = {};
@@ -146,18 +148,15 @@ __device__ ClusterThreshold cluster_threshold(const DenseCall& c,
   int32_t wanted = c.k;
 #pragma unroll 1
   for (int32_t digit = 0;; ++digit) {
-    RegisterShared& registers = shared.registers;
-    uint32_t* const bins = digit % 2 ? registers.second : registers.block.bins;
+    uint32_t* const bins = digit % 2 ? shared.second : shared.block.bins;
     if (digit == 0) {
-      own.each([&](uint32_t key) { atomicAdd(&bins[half_bin(key)], 1u); });
+      own.count_all(bins);
     } else {
-      own.each([&](uint32_t key) {
-        if (range.has(key)) atomicAdd(&bins[range.bin(key)], 1u);
-      });
+      own.within(range, [&](uint32_t key) { atomicAdd(&bins[range.bin(key)], 1u); });
     }
     __syncthreads();
-    OwnBins<kThreads> own_bins(bins);
-    if (digit == 0) own_bins.drop_below(first_bin(c.lowest));
+    const OwnBins<kThreads> own_bins =
+        digit == 0 ? own_halves<kThreads>(bins, c.lowest) : OwnBins<kThreads>(bins);
     uint32_t sum = 0;
 #pragma unroll
     for (int32_t i = 0; i < own_bins.kCount; ++i) sum += own_bins.counts[i];
@@ -169,9 +168,9 @@ __device__ ClusterThreshold cluster_threshold(const DenseCall& c,
     cluster_arrive();
     cluster_wait();
     // For the next: no rank reads it any more.
-    if (digit > 0) clear_bins<kThreads>(digit % 2 ? registers.block.bins : registers.second);
+    if (digit > 0) clear_bins<kThreads>(digit % 2 ? shared.block.bins : shared.second);
     if (warp_id() == 0) {
-      find_cluster_crossing<kThreads>(bins, shared.sums[digit % 2], wanted,
+      find_cluster_crossing<kThreads>(bins, shared.sums[digit % 2], wanted, digit == 0,
                                       digit == 0 ? first_bin(c.lowest) : 0, rank, ranks,
                                       shared.crossing);
     }
@@ -209,7 +208,7 @@ __device__ ClusterThreshold cluster_threshold(const DenseCall& c,
         for (int32_t i = threadIdx.x; i < here; i += kThreads) count(shared.candidates[i]);
       };
       const Threshold chosen = select_keys<kThreads>(each, range.low, range.low + range.size,
-                                                     wanted, c.wants_cut, registers.block);
+                                                     wanted, c.wants_cut, shared.block);
       result.row.key = chosen.key;
       result.row.quota = chosen.quota;
       result.row.equal = chosen.equal;
@@ -237,7 +236,8 @@ __device__ void count_before(const Cutoff& cutoff, int32_t candidates, CountShar
 
 template <int kThreads>
 __device__ void clear_count(CountShared& shared) {
-  clear_registers<kThreads>(shared.registers);
+  clear_bins<kThreads>(shared.block.bins);
+  clear_bins<kThreads>(shared.second);
   if (threadIdx.x == 0) {
     shared.appended = 0;
     shared.chosen_before = 0;
@@ -254,8 +254,7 @@ __device__ __noinline__ void count_row(const DenseCall& c, int64_t row_number, D
   cluster_arrive();
   const Slice<Element> whole(row.first, row.n);
   const Slice<Element> slice(whole, rank, (whole.end + ranks - 1) / ranks);
-  RegisterShared& registers = shared.registers;
-  const RegisterKeys<Element, kThreads, kSlabs> own(c, slice);
+  RegisterKeys<Element, kThreads, kSlabs> own(c, slice);
   bool waits;
   const ClusterThreshold threshold = cluster_threshold(c, own, rank, ranks, shared, waits);
   const Cutoff cutoff(threshold.row, c.wants_cut);
@@ -266,7 +265,7 @@ __device__ __noinline__ void count_row(const DenseCall& c, int64_t row_number, D
             threshold.before.equal + static_cast<int32_t>(chosen & 0xffffu)};
   };
   emit_keys(c, row_number, slice.shift, own, cutoff, before,
-            reinterpret_cast<uint16_t*>(&shared + 1), registers.cut, registers.block);
+            reinterpret_cast<uint16_t*>(&shared + 1), shared.block);
   if (rank == 0) end_row(c, row_number, threshold.row.count, threadIdx.x, kThreads);
   if (waits) cluster_wait();
 }

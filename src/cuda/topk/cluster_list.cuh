@@ -3,6 +3,7 @@
 // the selection, in order through a bitmap of its slice.
 #pragma once
 
+#include "cuda/barrier.cuh"
 #include "cuda/cluster.cuh"
 #include "cuda/topk/gated_row.cuh"
 
@@ -21,6 +22,7 @@ struct ClusterShared {
   BlockShared block;
   ListHead head;
   uint32_t chosen_before;  // in slices before: from the cutoff on << 16 | ties
+  uint64_t pushed;         // barrier: what all ranks push has come
   alignas(8) RankHead heads[kMostRanks];
   alignas(16) uint32_t tops[kMostRanks][32];  // largest key of each warp
 };
@@ -66,33 +68,50 @@ __device__ void clear_cluster_list(const ClusterMemory& m) {
   __syncthreads();
 }
 
+// First of all; then arrives at the cluster's barrier.
+__device__ inline void init_cluster_list(const Cluster& cluster, const ClusterMemory& m) {
+  if (threadIdx.x == 0) {
+    barrier_init(&m.shared.pushed, cluster.ranks);
+    fence_barrier_init();
+  }
+  __syncwarp();
+  cluster_arrive_relaxed();
+}
+
 // Turns the list's scores into keys, and gives them to all ranks.
 template <int kThreads>
 __device__ void push_list(const Cluster& cluster, const ClusterMemory& m) {
   const int32_t size = min(m.shared.head.size, kKeysOfRank);
-  uint32_t to[kMostRanks];
-#pragma unroll
-  for (int32_t r = 0; r < kMostRanks; ++r) {
-    to[r] = cluster_address(m.keys + cluster.rank * kKeysOfRank, min(r, cluster.ranks - 1));
-  }
+  const auto keys_at = [&](int32_t r) {
+    return cluster_address(m.keys + cluster.rank * kKeysOfRank, r);
+  };
+  const auto barrier_at = [&](int32_t r) { return cluster_address(&m.shared.pushed, r); };
   uint32_t top = 0;
 #pragma unroll 1
-  for (int32_t j = threadIdx.x; j < size; j += kThreads) {
-    const uint32_t key = key_of_number(__uint_as_float(m.list[j].key));
-    m.list[j].key = key;
-    top = max(top, key);
+  for (int32_t j = 4 * static_cast<int32_t>(threadIdx.x); j < size; j += 4 * kThreads) {
+    uint32_t keys[4];
 #pragma unroll
-    for (int32_t r = 0; r < kMostRanks; ++r) {
-      if (r < cluster.ranks) store_cluster(to[r] + j * 4, key);
+    for (int32_t e = 0; e < 4; ++e) {
+      keys[e] = kNoKey;
+      if (j + e >= size) continue;
+      keys[e] = key_of_number(__uint_as_float(m.list[j + e].key));
+      m.list[j + e].key = keys[e];
+      top = max(top, keys[e]);
+    }
+#pragma unroll 1
+    for (int32_t r = 0; r < cluster.ranks; ++r) {
+      store_async(keys_at(r) + j * 4, uint4{keys[0], keys[1], keys[2], keys[3]}, barrier_at(r));
     }
   }
   top = __reduce_max_sync(kAllLanes, top);
-  if (lane_id() >= cluster.ranks) return;
-  store_cluster(cluster_address(&m.shared.tops[cluster.rank][warp_id()], lane_id()), top);
+  const int32_t r = lane_id();
+  if (r >= cluster.ranks) return;
+  store_async(cluster_address(&m.shared.tops[cluster.rank][warp_id()], r), top, barrier_at(r));
   if (warp_id() > 0) return;
-  const uint32_t head = cluster_address(&m.shared.heads[cluster.rank], lane_id());
-  store_cluster(head, static_cast<uint32_t>(m.shared.head.size));
-  store_cluster(head + 4, static_cast<uint32_t>(m.shared.head.equal));
+  const uint2 head = {static_cast<uint32_t>(m.shared.head.size),
+                      static_cast<uint32_t>(m.shared.head.equal)};
+  store_async(cluster_address(&m.shared.heads[cluster.rank], r), head, barrier_at(r));
+  cluster_arrive_expecting(barrier_at(r), (size + 3) / 4 * 16 + kThreads / 32 * 4 + 8);
 }
 
 // The selection's ties among a block's list: they end at `last_place`. Writes the cut if that is
@@ -119,6 +138,7 @@ __device__ __noinline__ bool take_gate(const DenseCall& c, int64_t i, Slice<Elem
   const int32_t equal = __reduce_add_sync(kAllLanes, head.equal);
   // Where there is no gate fewer may be all that there are.
   if (!gate.counts_equal || (total + equal < c.k && gate.score > -__builtin_inff())) return false;
+  __syncthreads();  // for the list's keys
   const int32_t wanted = min(c.k, total + equal);
   const bool is_before = lane_id() < rank;
   const int32_t size_before = __reduce_add_sync(kAllLanes, is_before ? head.size : 0);
@@ -144,6 +164,87 @@ __device__ __noinline__ bool take_gate(const DenseCall& c, int64_t i, Slice<Elem
   return true;
 }
 
+// The keys of all ranks, evenly among the threads however they are among the ranks: the first ones
+// in registers.
+template <int kThreads>
+class RankKeys {
+ public:
+  // `size` of lane r is that of rank r's.
+  __device__ RankKeys(const ClusterMemory& m, const Cluster& cluster, int32_t size)
+      : keys_(m.keys), ranks_(cluster.ranks), of_rank_((kHeld >> cluster.log_ranks) * kThreads) {
+#pragma unroll
+    for (int32_t i = 0; i < kHeld; ++i) {
+      const int32_t of = i & (ranks_ - 1);
+      const int32_t j = (i >> cluster.log_ranks) * kThreads + static_cast<int32_t>(threadIdx.x);
+      held_[i] = j < __shfl_sync(kAllLanes, size, of) ? keys_[of * kKeysOfRank + j] : kNoKey;
+    }
+    left_ = max(size - of_rank_, 0);
+    has_left_ = __any_sync(kAllLanes, left_ > 0);
+  }
+
+  // Calls take(key) for those of this thread that are of ranks before `end`.
+  template <class Take>
+  __device__ void each(int32_t end, Take take) const {
+#pragma unroll
+    for (int32_t i = 0; i < kHeld; ++i) {
+      if (held_[i] != kNoKey && (i & (ranks_ - 1)) < end) take(held_[i]);
+    }
+    if (has_left_) each_left(end, take);
+  }
+
+ private:
+  static constexpr int32_t kHeld = kMostRanks;
+
+  // What is left of long lists, as one.
+  template <class Take>
+  __device__ void each_left(int32_t end, Take take) const {
+    const int32_t ends = warp_inclusive_sum(left_);
+    int32_t before[kMostRanks];
+#pragma unroll
+    for (int32_t r = 0; r < kMostRanks; ++r) before[r] = __shfl_sync(kAllLanes, ends - left_, r);
+    const int32_t n = __shfl_sync(kAllLanes, ends, end - 1);
+#pragma unroll 1
+    for (int32_t j = threadIdx.x; j < n; j += kThreads) {
+      int32_t at = j;
+#pragma unroll
+      for (int32_t r = 1; r < kMostRanks; ++r) {
+        at = j >= before[r] ? j + r * kKeysOfRank - before[r] : at;
+      }
+      take(keys_[at + of_rank_]);
+    }
+  }
+
+  const uint32_t* const keys_;
+  const int32_t ranks_;
+  const int32_t of_rank_;  // held of each
+  int32_t left_;           // of lane r: how many are not held of rank r's
+  bool has_left_;
+  uint32_t held_[kHeld];
+};
+
+// Of 1024 threads, which have no registers to spare, warps take turns in the ranks' keys.
+template <>
+class RankKeys<1024> {
+ public:
+  __device__ RankKeys(const ClusterMemory& m, const Cluster& cluster, int32_t size)
+      : of_(warp_id() & (cluster.ranks - 1)),
+        keys_(m.keys + of_ * kKeysOfRank),
+        size_(__shfl_sync(kAllLanes, size, of_)),
+        first_((warp_id() >> cluster.log_ranks) * 32 + lane_id()),
+        step_(1024 >> cluster.log_ranks) {}
+
+  template <class Take>
+  __device__ void each(int32_t end, Take take) const {
+    if (of_ >= end) return;
+    for (int32_t j = first_; j < size_; j += step_) take(keys_[j]);
+  }
+
+ private:
+  const int32_t of_;
+  const uint32_t* const keys_;
+  const int32_t size_, first_, step_;
+};
+
 // Selects this block's part of a row of more than k keys; false where the gate failed, in all
 // blocks alike. After clear_cluster_list and having arrived at the cluster's barrier.
 template <int kThreads, class Element>
@@ -152,12 +253,11 @@ __device__ bool list_row(const DenseCall& c, int64_t i, const Slice<Element>& wh
                          const ClusterMemory& m) {
   const int32_t rank = cluster.rank, ranks = cluster.ranks;
   ClusterShared& shared = m.shared;
-  const Gate gate =
-      fill_list<kThreads>(c, whole, slice, m.list, kKeysOfRank, shared.head, shared.block);
+  const Gate gate = fill_list<kThreads, kThreads == 512>(c, whole, slice, m.list, kKeysOfRank,
+                                                         shared.head, shared.block);
   cluster_wait();  // all have begun
   push_list<kThreads>(cluster, m);
-  cluster_arrive();
-  cluster_wait();
+  barrier_wait(&shared.pushed, 0);
 
   const RankHead head = lane_id() < ranks ? shared.heads[lane_id()] : RankHead{0, 0};
   const int32_t total = __reduce_add_sync(kAllLanes, head.size);
@@ -165,7 +265,6 @@ __device__ bool list_row(const DenseCall& c, int64_t i, const Slice<Element>& wh
   if (total < c.k && (gate.score > -__builtin_inff() || c.lowest <= kNegInfKey)) {
     return take_gate<kThreads>(c, i, slice, gate, head, total, rank, m);
   }
-  const int32_t size = head.size;
   uint32_t top = 0;
   if (lane_id() < kThreads / 32) {
 #pragma unroll
@@ -175,25 +274,19 @@ __device__ bool list_row(const DenseCall& c, int64_t i, const Slice<Element>& wh
   }
   top = __reduce_max_sync(kAllLanes, top);
 
-  // Warps take turns in the ranks' keys.
-  const int32_t from = warp_id() & (ranks - 1);
-  const uint32_t* const keys = m.keys + from * kKeysOfRank;
-  const int32_t first = (warp_id() >> cluster.log_ranks) * 32 + lane_id();
-  const int32_t size_from = __shfl_sync(kAllLanes, size, from);
-  const auto each = [&](auto take) {
-    for (int32_t j = first; j < size_from; j += kThreads >> cluster.log_ranks) take(keys[j]);
-  };
+  const RankKeys<kThreads> keys(m, cluster, head.size);
   const int32_t wanted = min(c.k, total);
   Threshold threshold;
   threshold.key = c.lowest - 1;
   if (wanted > 0) {
+    const auto each = [&](auto take) { keys.each(ranks, take); };
     threshold = select_keys<kThreads>(each, ordered_key(gate.score), top, wanted, c.wants_cut,
                                       shared.block);
   }
   const Cutoff cutoff(threshold, c.wants_cut);
-  if (from < rank) {
+  if (rank > 0) {
     uint32_t chosen = 0;
-    each([&](uint32_t key) {
+    keys.each(rank, [&](uint32_t key) {
       chosen +=
           (key >= cutoff.least ? 1u << 16 : 0u) + (cutoff.ties && key == cutoff.equal ? 1u : 0u);
     });
@@ -202,7 +295,7 @@ __device__ bool list_row(const DenseCall& c, int64_t i, const Slice<Element>& wh
   }
   __syncthreads();
   const uint32_t chosen_before = shared.chosen_before;
-  const int32_t own_size = __shfl_sync(kAllLanes, size, rank);
+  const int32_t own_size = __shfl_sync(kAllLanes, head.size, rank);
   int32_t last_place = -1;
   if (cutoff.ties) {
     last_place =

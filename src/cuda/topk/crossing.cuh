@@ -35,12 +35,14 @@ struct Threshold {
   int32_t equal = 0;  // how many there are
 };
 
-inline constexpr int32_t kFewKeys = 64;
+inline constexpr int32_t kFewKeys = 128;
 
 struct BlockShared {
   alignas(16) uint32_t warp_sum[32];
   Crossing crossing;
-  int32_t few;  // of few_keys; 0 after find_crossing
+  int32_t cut;           // place of the selection's last, where emit_keys has written it
+  uint32_t least, most;  // no key and every key after find_crossing
+  int32_t few;           // of few_keys; 0 after find_crossing
   uint32_t few_keys[kFewKeys];
   Threshold few_threshold;
   // And one for what is outside the range. Last: other things may take their place and more.
@@ -65,8 +67,8 @@ __device__ uint32_t sum_of_warps(uint32_t of_warp, uint32_t& total, BlockShared&
       total += sums.x + sums.y + sums.z + sums.w;
     }
     return before;
-  } else if constexpr (kWarps == 32) {  // fewest instructions, which 32 warps compete for
-    const uint32_t sum = shared.warp_sum[lane_id()];
+  } else if constexpr (kWarps >= 16) {  // fewest instructions, which the warps compete for
+    const uint32_t sum = lane_id() < kWarps ? shared.warp_sum[lane_id()] : 0u;
     total = __reduce_add_sync(kAllLanes, sum);
     return __reduce_add_sync(kAllLanes, lane_id() < warp_id() ? sum : 0u);
   } else {
@@ -109,12 +111,22 @@ struct OwnBins {
   }
   uint32_t counts[kCount];
 
-  __device__ explicit OwnBins(const uint32_t* bins) {
+  __device__ explicit OwnBins(const uint32_t* bins) : OwnBins(bins, lowest()) {}
+  // kCount of them from `first` on.
+  __device__ OwnBins(const uint32_t* bins, int32_t first) {
 #pragma unroll
     for (int32_t i = 0; i < kCount; i += 2) {
-      const uint2 pair = *reinterpret_cast<const uint2*>(&bins[lowest() + i]);
+      const uint2 pair = *reinterpret_cast<const uint2*>(&bins[first + i]);
       counts[i] = pair.x;
       counts[i + 1] = pair.y;
+    }
+  }
+  __device__ void reverse() {
+#pragma unroll
+    for (int32_t i = 0; i < kCount / 2; ++i) {
+      const uint32_t other = counts[i];
+      counts[i] = counts[kCount - 1 - i];
+      counts[kCount - 1 - i] = other;
     }
   }
   // For bins of what is never selected.
@@ -147,6 +159,8 @@ __device__ Crossing find_crossing(const OwnBins<kThreads>& own, int32_t rank, ui
           shared.crossing = {own.lowest() + i, static_cast<int32_t>(above),
                              static_cast<int32_t>(own.counts[i])};
           shared.few = 0;
+          shared.least = ~0u;
+          shared.most = 0;
         }
         above += own.counts[i];
       }

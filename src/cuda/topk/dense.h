@@ -55,6 +55,9 @@ struct DenseCall {
 
 DenseCall make_dense(const TopkCall& call);
 
+// Whether a row's length stands in memory that is read in one step.
+constexpr bool reads_length(const DenseCall& c) { return c.plain && c.ends; }
+
 // Scores of a row and of what may precede it in its first 16-byte slab.
 int64_t most_places(const TopkCall& call);
 

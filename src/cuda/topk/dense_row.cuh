@@ -32,6 +32,16 @@ __device__ inline int32_t end_in_memory(const DenseCall& c, int64_t i) {
   return end(row / rows) - static_cast<int32_t>(rows - 1 - row % rows);
 }
 
+// Of a plain call.
+__device__ inline int32_t length_of_row(const DenseCall& c, int64_t i) {
+  if (c.ends) return max(0, min(c.length, end_in_memory(c, i)));
+  if (c.causal_rows == 0) return c.length;
+  const uint32_t row = static_cast<uint32_t>(c.causal_row) + static_cast<uint32_t>(i);
+  const int32_t end =
+      c.causal_end + static_cast<int32_t>(row % static_cast<uint32_t>(c.causal_rows));
+  return min(c.length, max(end, 0) / c.causal_ratio);
+}
+
 // Row i of the call.
 __device__ inline DenseRow dense_row(const DenseCall& c, int64_t i) {
   if (!c.plain) {
@@ -39,16 +49,12 @@ __device__ inline DenseRow dense_row(const DenseCall& c, int64_t i) {
     find_row(c.full, i, found);
     return found;
   }
-  int32_t n = c.length;
-  if (c.ends) {
-    n = max(0, min(n, end_in_memory(c, i)));
-  } else if (c.causal_rows > 0) {
-    const uint32_t row = static_cast<uint32_t>(c.causal_row) + static_cast<uint32_t>(i);
-    const int32_t end =
-        c.causal_end + static_cast<int32_t>(row % static_cast<uint32_t>(c.causal_rows));
-    n = min(n, max(end, 0) / c.causal_ratio);
-  }
-  return {c.scores + i * c.score_stride, n};
+  return {c.scores + i * c.score_stride, length_of_row(c, i)};
+}
+// The same, but as long as it may be if reads_length.
+__device__ inline DenseRow longest_row(const DenseCall& c, int64_t i) {
+  if (!reads_length(c)) return dense_row(c, i);
+  return {c.scores + i * c.score_stride, c.length};
 }
 
 // Outputs of row i of a plain call.

@@ -44,26 +44,9 @@ __device__ Batch<Element> load_batch(const Slice<Element>& slice, int32_t tile) 
   return batch;
 }
 
-// x[i / columns][i % columns] by selections: registers have no index.
-template <int kRows, int kColumns>
-__device__ float pick(const float (&x)[kRows][kColumns], int32_t i) {
-  float level[kRows * kColumns / 2];
-#pragma unroll
-  for (int32_t j = 0; j < kRows * kColumns / 2; ++j) {
-    level[j] = i & 1 ? x[(2 * j + 1) / kColumns][(2 * j + 1) % kColumns]
-                     : x[2 * j / kColumns][2 * j % kColumns];
-  }
-#pragma unroll
-  for (int32_t n = kRows * kColumns / 4, bit = 2; n > 0; n /= 2, bit *= 2) {
-#pragma unroll
-    for (int32_t j = 0; j < n; ++j) level[j] = i & bit ? level[2 * j + 1] : level[2 * j];
-  }
-  return level[0];
-}
-
 // `batch` is the first: it is loaded while the gate is made. A warp finds its places in the list
-// once in 512 scores.
-template <int kThreads, class Element>
+// once in 512 scores. `unrolls`: where registers are plenty.
+template <int kThreads, bool unrolls, class Element>
 __device__ void filter(const Slice<Element>& slice, Element element, Batch<Element> batch,
                        Gate gate, Entry* list, int32_t capacity, ListHead& head) {
   constexpr int32_t kCount = Element::kCount;
@@ -92,8 +75,20 @@ __device__ void filter(const Slice<Element>& slice, Element element, Batch<Eleme
     int32_t at = 0;
     if (lane_id() == 31) at = atomicAdd(&head.size, inclusive);
     at = __shfl_sync(kAllLanes, at, 31) + inclusive - own;
+    const bool many = unrolls && __any_sync(kAllLanes, own > 2);
     if (at + own > capacity) continue;
     const int32_t place = (tile + static_cast<int32_t>(threadIdx.x)) * kCount;
+    if (many) {  // quicker to look at each again
+#pragma unroll
+      for (int32_t i = 0; i < kAtOnce; ++i) {
+        const float score = x[i / kCount][i % kCount];
+        if (score > gate.score) {
+          list[at++] = {__float_as_uint(score),
+                        place + i / kCount * kThreads * kCount + i % kCount};
+        }
+      }
+      continue;
+    }
 #pragma unroll 1
     for (; passes != 0; passes &= passes - 1) {
       const int32_t i = __ffs(passes) - 1;

@@ -17,7 +17,7 @@ inline constexpr int32_t kLargestGatedK = 2048;
 inline constexpr int32_t kMostWanted = 4096;
 
 struct GatedShared {
-  alignas(16) Entry list[kListCapacity];
+  alignas(16) Entry list[kListCapacity];  // a short row's: what is selected
   ListHead head;
   BlockShared block;
 };
@@ -114,7 +114,11 @@ template <int kThreads>
 __device__ void write_selected(const DenseCall& c, int64_t i, const Entry* list, int32_t size,
                                const Selected& selected, const Bitmap& bitmap, int32_t first_place,
                                int32_t first, int32_t shift, BlockShared& shared) {
-  if (c.plain) {
+  if (c.plain && PlainOutput::has_indices_alone(c)) {
+    int32_t* const out = c.indices + i * c.index_stride + first;
+    for_selected<kThreads>(list, size, selected, bitmap, first_place, shared,
+                           [&](int32_t at, int32_t place) { out[at] = place - shift; });
+  } else if (c.plain) {
     const PlainOutput out(c, i);
     for_selected<kThreads>(
         list, size, selected, bitmap, first_place, shared,
@@ -172,7 +176,7 @@ __device__ void select_listed(const DenseCall& c, int64_t i, const DenseRow& row
 
 // What passes the gate in a slice, into `list` and `head`, as scores. Ends with a barrier.
 // Begins with clear bins and a head of zeros, which a barrier has made known.
-template <int kThreads, class Element>
+template <int kThreads, bool unrolls, class Element>
 __device__ Gate fill_list(const DenseCall& c, const Slice<Element>& row,
                           const Slice<Element>& slice, Entry* list, int32_t capacity,
                           ListHead& head, BlockShared& shared) {
@@ -184,36 +188,75 @@ __device__ Gate fill_list(const DenseCall& c, const Slice<Element>& row,
       load_sample<kThreads, kSamples>(row, n > 65536 ? kSamples : std::max(kSamples / 2, 1));
   const Batch<Element> batch = load_batch<kThreads>(slice, slice.begin);
   const Gate gate = sample_gate<kThreads>(sample, n, element, c.k, kMostWanted, c.lowest, shared);
-  filter<kThreads>(slice, element, batch, gate, list, capacity, head);
+  filter<kThreads, unrolls>(slice, element, batch, gate, list, capacity, head);
   __syncthreads();
   return gate;
+}
+
+// Before the row is there; ends with a barrier.
+template <int kThreads>
+__device__ void clear_gated(GatedShared& shared) {
+  clear_bins<kThreads>(shared.block.bins);
+  if (threadIdx.x == 0) shared.head = {0, 0, 0};
+  __syncthreads();
 }
 
 // The same into shared.list and shared.head, as keys.
 template <int kThreads, class Element>
 __device__ Gate fill_keys(const DenseCall& c, const Slice<Element>& row,
                           const Slice<Element>& slice, GatedShared& shared) {
-  clear_bins<kThreads>(shared.block.bins);
-  if (threadIdx.x == 0) shared.head = {0, 0, 0};
-  __syncthreads();
-  const Gate gate =
-      fill_list<kThreads>(c, row, slice, shared.list, kListCapacity, shared.head, shared.block);
+  const Gate gate = fill_list<kThreads, false>(c, row, slice, shared.list, kListCapacity,
+                                               shared.head, shared.block);
   key_entries<kThreads>(shared.list, shared.head);
   __syncthreads();
   return gate;
 }
 
 // Rows that fit into the registers of one block go there.
-inline constexpr int32_t kShortRow = 8192 - 8;
+inline constexpr int32_t kShortPlaces = 8192;
+inline constexpr int32_t kSelected = -1;
 
+template <class Element>
+__device__ bool is_short(const Slice<Element>& row) {
+  return row.row_end <= kShortPlaces;
+}
+
+// Selects row i if it is short; else returns its length. `staged` has room for what is selected.
+// The bins are clear, which a barrier has made known. In line: out of line the call's parameters
+// are loads one after the other, 2 us of a row of 4K.
 template <int kThreads, class Element>
-__device__ __noinline__ void short_row(const DenseCall& c, int64_t i, DenseRow row, char* memory) {
-  constexpr int32_t kSlabs = 8192 / kThreads / Element::kCount;
-  RegisterShared& shared = *reinterpret_cast<RegisterShared*>(memory);
-  static_assert(sizeof(RegisterShared) + kLargestGatedK * 2 <= sizeof(GatedShared));
-  clear_registers<kThreads>(shared);
-  __syncthreads();
-  register_row<Element, kThreads, kSlabs>(c, i, Slice<Element>(row.first, row.n), shared);
+__device__ __forceinline__ int32_t select_short(const DenseCall& c, int64_t i, DenseRow row,
+                                                uint16_t* staged, BlockShared& shared) {
+  constexpr int32_t kSlabs = kShortPlaces / kThreads / Element::kCount;
+  Slice<Element> slice(row.first, row.n);
+  if (reads_length(c)) slice = Slice<Element>(row.first, min(row.n, kShortPlaces - slice.shift));
+  const int32_t needed = (slice.end + kThreads - 1) / kThreads;
+  RegisterKeys<Element, kThreads, kSlabs> own(c, slice, reads_length(c) ? kSlabs : needed);
+  if (reads_length(c)) {
+    row.n = length_of_row(c, i);
+    if (slice.shift + row.n > kShortPlaces) return row.n;
+    own.end_at(slice.shift + row.n);
+  }
+  register_row(c, i, row.n, slice.shift, own, staged, nullptr, shared);
+  return kSelected;
+}
+
+// The same where it comes seldom.
+template <int kThreads, class Element>
+__device__ __noinline__ void select_short_apart(const DenseCall& c, int64_t i, DenseRow row,
+                                                uint16_t* staged, BlockShared& shared) {
+  select_short<kThreads, Element>(c, i, row, staged, shared);
+}
+
+// Whether row i was short, and has been selected. Where its length stands in memory that is read
+// together with the scores which it has if it is short, and `row` gets it.
+template <int kThreads, class Element>
+__device__ bool short_row(const DenseCall& c, int64_t i, DenseRow& row, uint16_t* staged,
+                          BlockShared& shared) {
+  if (!reads_length(c) && !is_short(Slice<Element>(row.first, row.n))) return false;
+  const int32_t n = select_short<kThreads, Element>(c, i, row, staged, shared);
+  if (n != kSelected) row.n = n;
+  return n == kSelected;
 }
 
 }  // namespace dsa::cuda::topk

@@ -17,21 +17,34 @@ constexpr int64_t kFewRows = 512;  // above kShortRow a block each is done soone
 constexpr int64_t kFewLongRows = 132;
 constexpr int64_t kLongestOfMany = 16384;
 
+struct Shared {
+  BlockShared block;
+  alignas(16) uint32_t spare[kBins];
+};
+
+// Dynamic shared memory: then what is selected, as 16-bit places.
+constexpr int32_t shared_bytes_of(int64_t selected) {
+  return static_cast<int32_t>(sizeof(Shared) + selected * sizeof(uint16_t));
+}
+
 // `kBlocks` at least of a multiprocessor.
 template <class Element, int kThreads, int kSlabs, int kBlocks>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     registers(const __grid_constant__ DenseCall c) {
   extern __shared__ __align__(16) char memory[];
-  RegisterShared& shared = *reinterpret_cast<RegisterShared*>(memory);
+  Shared& shared = *reinterpret_cast<Shared*>(memory);
   let_next_start();
-  clear_registers<kThreads>(shared);
+  clear_bins<kThreads>(shared.block.bins);
+  clear_bins<kThreads>(shared.spare);
   const bool known = has_known_rows(c);
   if (!known) wait_for_previous();
   const DenseRow row = dense_row(c, blockIdx.x);
   const Slice<Element> slice(row.first, row.n);
   __syncthreads();
   if (known) wait_for_previous();
-  register_row<Element, kThreads, kSlabs>(c, blockIdx.x, slice, shared);
+  RegisterKeys<Element, kThreads, kSlabs> own(c, slice);
+  register_row(c, blockIdx.x, row.n, slice.shift, own, reinterpret_cast<uint16_t*>(&shared + 1),
+               shared.spare, shared.block);
 }
 
 // Causal rows may be much shorter than the longest: that of the one in the middle.
@@ -55,33 +68,41 @@ const char* refuse(const TopkCall& c) {
   return refuse_but_dense(c, INT32_MAX);
 }
 
-template <class Element, int kThreads, int kSlabs>
+template <class Element, int kThreads, int kSlabs, int kBlocks>
 cudaError_t launch_as(const TopkCall& c, const Run& run) {
   const int64_t selected = std::min<int64_t>(c.p.select.k, c.p.rows.max_length());
   const LaunchShape shape = {.grid = static_cast<uint32_t>(c.row_count),
                              .block = kThreads,
-                             .shared_bytes = register_shared_bytes(selected),
+                             .shared_bytes = shared_bytes_of(selected),
                              .overlap_previous = run.device->compute_capability >= 90};
-  // Of few rows each has as many registers as it likes: 1024 x 8K take 24 us with two blocks of a
-  // multiprocessor and 33 with one, 64 x 8K 5.3 and 4.9.
-  constexpr int kFew = 512 / kThreads, kMany = 1024 / kThreads;
-  const bool few = c.row_count <= int64_t{run.device->multiprocessors} * std::max(kFew, 1);
-  const auto kernel = few ? registers<Element, kThreads, kSlabs, std::max(kFew, 1)>
-                          : registers<Element, kThreads, kSlabs, kMany>;
-  return launch_function(kernel, shape, stream_of(run), make_dense(c));
+  return launch_function(registers<Element, kThreads, kSlabs, kBlocks>, shape, stream_of(run),
+                         make_dense(c));
 }
 
 // 16 keys a thread, or 32 of 1024 threads: fewer threads than that need fewer instructions, more
-// hide more of their latency.
+// hide more of their latency. Of few rows each has as many registers as it likes, of many there are
+// several at a time.
 template <class Element>
 cudaError_t launch_of(const TopkCall& c, const Run& run) {
   constexpr int32_t kOf16 = 16 / Element::kCount;
   const int64_t places = most_places(c);
+  const bool few = c.row_count <= run.device->multiprocessors;
   if (places > kLongestRow) return kBlock.launch(c, run);  // 32K, and not aligned
-  if (places <= 4096) return launch_as<Element, 256, kOf16>(c, run);
-  if (places <= 8192) return launch_as<Element, 512, kOf16>(c, run);
-  if (places <= 16384) return launch_as<Element, 512, 2 * kOf16>(c, run);
-  return launch_as<Element, 1024, 2 * kOf16>(c, run);
+  if (places <= 4096) {
+    if (c.row_count <= 2 * run.device->multiprocessors) {
+      return launch_as<Element, 512, kOf16 / 2, 2>(c, run);
+    }
+    return launch_as<Element, 256, kOf16, 4>(c, run);
+  }
+  if (places <= 8192) {
+    if (few) return launch_as<Element, 512, kOf16, 1>(c, run);
+    return launch_as<Element, 512, kOf16, 2>(c, run);
+  }
+  if (places <= 16384) {
+    if (few) return launch_as<Element, 1024, kOf16, 1>(c, run);
+    return launch_as<Element, 512, 2 * kOf16, 2>(c, run);
+  }
+  return launch_as<Element, 1024, 2 * kOf16, 1>(c, run);
 }
 
 cudaError_t launch(const TopkCall& c, const Run& run) {
@@ -91,9 +112,9 @@ cudaError_t launch(const TopkCall& c, const Run& run) {
 template <class Element>
 cudaError_t load_of() {
   constexpr int32_t kOf16 = 16 / Element::kCount;
-  return load_functions(register_shared_bytes(kLongestRow), registers<Element, 256, kOf16, 2>,
+  return load_functions(shared_bytes_of(kLongestRow), registers<Element, 512, kOf16 / 2, 2>,
                         registers<Element, 256, kOf16, 4>, registers<Element, 512, kOf16, 1>,
-                        registers<Element, 512, kOf16, 2>, registers<Element, 512, 2 * kOf16, 1>,
+                        registers<Element, 512, kOf16, 2>, registers<Element, 1024, kOf16, 1>,
                         registers<Element, 512, 2 * kOf16, 2>,
                         registers<Element, 1024, 2 * kOf16, 1>);
 }

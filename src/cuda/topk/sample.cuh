@@ -57,6 +57,7 @@ __device__ Gate sample_gate(const Sample<kOwn>& sample, int32_t n, Element eleme
   const float expected = static_cast<float>(k) * share;
   const int32_t rank = static_cast<int32_t>(expected + 4 * sqrtf(2 * fmaxf(expected, 1.0f))) + 1;
   const int32_t enough = max(rank, min(rank + rank / 2 + 8, static_cast<int32_t>(most * share)));
+  const uint32_t bins = shared_address(shared.bins);
   KeyRange range;
   int32_t above = 0;
 #pragma unroll 1
@@ -72,11 +73,7 @@ __device__ Gate sample_gate(const Sample<kOwn>& sample, int32_t n, Element eleme
       element.unpack(sample.slabs[i], x);
       if (digit == 0) {
 #pragma unroll
-        for (int32_t e = 0; e < kCount; e += 2) {
-          const uint32_t halves = ordered_halves(as_number(x[e]), as_number(x[e + 1]));
-          atomicAdd(&shared.bins[bin_of_first(halves)], 1u);
-          atomicAdd(&shared.bins[bin_of_second(halves)], 1u);
-        }
+        for (int32_t e = 0; e < kCount; e += 2) count_halves(x[e], x[e + 1], bins);
       } else {
 #pragma unroll
         for (int32_t e = 0; e < kCount; ++e) {
@@ -86,10 +83,10 @@ __device__ Gate sample_gate(const Sample<kOwn>& sample, int32_t n, Element eleme
       }
     }
     __syncthreads();
-    OwnBins<kThreads> bins(shared.bins);
-    if (digit == 0) bins.drop_below(first_bin(lowest));
+    const OwnBins<kThreads> own_bins =
+        digit == 0 ? own_halves<kThreads>(shared.bins, lowest) : OwnBins<kThreads>(shared.bins);
     uint32_t total;
-    const Crossing crossing = find_crossing(bins, rank - above, total, shared);
+    const Crossing crossing = find_crossing(own_bins, rank - above, total, shared);
     if (static_cast<int32_t>(total) < rank - above) return {-__builtin_inff(), true};
     above += crossing.above;
     range = digit == 0 ? range_of_bin(crossing.bin) : range.of_bin(crossing.bin);

@@ -58,6 +58,26 @@ static __device__ __noinline__ uint4 load_partial(const uint4* slab, int32_t byt
   return x;
 }
 
+// x[i] by selections: registers have no index.
+template <int kN>
+__device__ float pick(const float (&x)[kN], int32_t i) {
+  if constexpr (kN == 1) {
+    return x[0];
+  } else {
+    float half[kN / 2];
+#pragma unroll
+    for (int32_t j = 0; j < kN / 2; ++j) half[j] = i & 1 ? x[2 * j + 1] : x[2 * j];
+    return pick(half, i >> 1);
+  }
+}
+template <int kRows, int kColumns>
+__device__ float pick(const float (&x)[kRows][kColumns], int32_t i) {
+  float of_row[kRows];
+#pragma unroll
+  for (int32_t r = 0; r < kRows; ++r) of_row[r] = pick(x[r], i % kColumns);
+  return pick(of_row, i / kColumns);
+}
+
 // A block's part of a row: slabs [begin, end).
 template <class Element>
 struct Slice {

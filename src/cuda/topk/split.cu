@@ -28,12 +28,13 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   extern __shared__ __align__(16) char memory[];
   GatedShared& shared = *reinterpret_cast<GatedShared*>(memory);
   let_next_start();
+  clear_gated<kThreads>(shared);
   wait_for_previous();
   const int32_t i = static_cast<int32_t>(blockIdx.x) / parts;
   const int32_t part = static_cast<int32_t>(blockIdx.x) % parts;
   const DenseRow row = dense_row(c, i);
-  if (row.n <= kShortRow) return;
   const Slice<Element> whole(row.first, row.n);
+  if (is_short(whole)) return;
   const Slice<Element> slice(whole, part, (whole.end + parts - 1) / parts);
   const Gate gate = fill_keys<kThreads>(c, whole, slice, shared);
   char* const to = part_of(workspace, i, parts, part);
@@ -50,13 +51,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks)
   extern __shared__ __align__(16) char memory[];
   GatedShared& shared = *reinterpret_cast<GatedShared*>(memory);
   let_next_start();
+  clear_gated<kThreads>(shared);
   wait_for_previous();
   const int64_t i = blockIdx.x;
-  const DenseRow row = dense_row(c, i);
-  if (row.n <= kShortRow) {
-    short_row<kThreads, Element>(c, i, row, memory);
-    return;
-  }
+  DenseRow row = longest_row(c, i);
+  uint16_t* const staged = reinterpret_cast<uint16_t*>(shared.list);
+  if (short_row<kThreads, Element>(c, i, row, staged, shared.block)) return;
   // Every warp finds all offsets: lane p those of part p.
   PartHead head = {};
   if (lane_id() < parts) {

@@ -59,6 +59,14 @@ const Pattern kPatterns[] = {
               : i == 2 ? from_bits(0x7f800000u)
                        : -std::abs(float(r.normal()));
      }},
+    {"both sides of zero, nearer than an f16 tells",
+     [](Random& r, int64_t, int64_t) {
+       return float(r.normal()) * from_bits(uint32_t(r.between(96, 112)) << 23);
+     }},
+    {"beyond f16",
+     [](Random& r, int64_t, int64_t) {
+       return float(r.normal()) * from_bits(uint32_t(r.between(140, 180)) << 23);
+     }},
     {"mostly -inf",
      [](Random& r, int64_t, int64_t) {
        return r.chance(0.002) ? float(r.normal()) : from_bits(0xff800000u);

@@ -43,8 +43,9 @@ struct Call {
 std::vector<unsigned char> draw_scores(Random& random, size_t n, int32_t dtype) {
   std::vector<unsigned char> bytes(n * (dtype == DSA_F32 ? 4 : 2) + 64);
   const bool plateaus = random.chance(0.3);
+  const float scale = random.pick({1.0f, 1.0f, 1.0f, 1e-7f, 1e6f});
   for (size_t i = 0; i < n; ++i) {
-    float x = float(random.normal());
+    float x = float(random.normal()) * scale;
     if (plateaus) x = float(int(x * 4)) / 4;
     if (random.chance(0.001))
       x = random.pick({float(NAN), float(INFINITY), -float(INFINITY), -0.0f});

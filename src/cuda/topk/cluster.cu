@@ -31,7 +31,9 @@ int64_t ranks_of(const TopkCall& c) {
 
 int64_t slice_of(const TopkCall& c, int64_t ranks) { return most_places(c) / ranks + 8; }
 
-template <class Element, int kThreads>
+// `varies`: rows may be short. The code for those costs the long ones 0.5 us, so that a call which
+// has none goes without.
+template <class Element, int kThreads, bool varies>
 __global__ void __launch_bounds__(kThreads, 1) cluster(const __grid_constant__ DenseCall c) {
 #if __CUDA_ARCH__ >= 900
   extern __shared__ __align__(16) char memory[];
@@ -45,21 +47,24 @@ __global__ void __launch_bounds__(kThreads, 1) cluster(const __grid_constant__ D
   if (!known) wait_for_previous();
   DenseRow row = longest_row(c, i);
   if (known) wait_for_previous();
-  constexpr int32_t kShortThreads = 512;  // more do not select a short row sooner
-  if (cluster.rank == 0 && threadIdx.x < kShortThreads) {
-    uint16_t* const staged = reinterpret_cast<uint16_t*>(m.list);
-    if (short_row<kShortThreads, Element>(c, i, row, staged, m.shared.block)) {
+  if constexpr (varies) {
+    constexpr int32_t kShortThreads = 512;  // more do not select a short row sooner
+    if (cluster.rank == 0 && threadIdx.x < kShortThreads) {
+      uint16_t* const staged = reinterpret_cast<uint16_t*>(m.list);
+      if (short_row<kShortThreads, Element>(c, i, row, staged, m.shared.block)) {
+        cluster_wait();
+        return;
+      }
+    } else if (reads_length(c)) {
+      row.n = length_of_row(c, i);
+    }
+    // The others' barriers do not count threads that have ended.
+    if (is_short(Slice<Element>(row.first, row.n))) {
       cluster_wait();
       return;
     }
-  } else if (reads_length(c)) {
-    row.n = length_of_row(c, i);
   }
   const Slice<Element> whole(row.first, row.n);
-  if (is_short(whole)) {  // the others' barriers do not count threads that have ended
-    cluster_wait();
-    return;
-  }
   const Slice<Element> slice(whole, cluster.rank,
                              (whole.end + cluster.ranks - 1) >> cluster.log_ranks);
   if (list_row<kThreads>(c, i, whole, slice, cluster, m)) return;
@@ -87,13 +92,16 @@ static_assert(sizeof(CountShared) + kLargestGatedK * sizeof(uint16_t) <= cluster
 
 template <class Element, int kThreads>
 cudaError_t launch_as(const TopkCall& c, int64_t ranks, const Run& run) {
+  const DenseCall dense = make_dense(c);
+  const auto kernel =
+      has_one_length(dense) ? cluster<Element, kThreads, false> : cluster<Element, kThreads, true>;
   const LaunchShape shape = {.grid = static_cast<uint32_t>(c.row_count * ranks),
                              .block = kThreads,
                              .shared_bytes = static_cast<int32_t>(cluster_list_bytes(
                                  static_cast<int32_t>(ranks), slice_of(c, ranks))),
                              .cluster = static_cast<int32_t>(ranks),
                              .overlap_previous = true};
-  return launch_function(cluster<Element, kThreads>, shape, stream_of(run), make_dense(c));
+  return launch_function(kernel, shape, stream_of(run), dense);
 }
 
 template <class Element>
@@ -107,10 +115,16 @@ cudaError_t launch(const TopkCall& c, const Run& run) {
   return c.p.scores.dtype == DSA_F32 ? launch_of<Float32>(c, run) : launch_of<Float16>(c, run);
 }
 
-cudaError_t load() {
+template <class Element>
+cudaError_t load_of() {
   return load_functions(static_cast<int32_t>(cluster_list_bytes(kMostRanks, kLongestSlice)),
-                        cluster<Float32, 512>, cluster<Float32, 1024>, cluster<Float16, 512>,
-                        cluster<Float16, 1024>);
+                        cluster<Element, 512, false>, cluster<Element, 512, true>,
+                        cluster<Element, 1024, false>, cluster<Element, 1024, true>);
+}
+
+cudaError_t load() {
+  const cudaError_t error = load_of<Float32>();
+  return error == cudaSuccess ? load_of<Float16>() : error;
 }
 
 }  // namespace

@@ -57,6 +57,10 @@ DenseCall make_dense(const TopkCall& call);
 
 // Whether a row's length stands in memory that is read in one step.
 constexpr bool reads_length(const DenseCall& c) { return c.plain && c.ends; }
+// Whether all rows are `length` long, which the host knows.
+constexpr bool has_one_length(const DenseCall& c) {
+  return c.plain && !c.ends && c.causal_rows == 0;
+}
 
 // Scores of a row and of what may precede it in its first 16-byte slab.
 int64_t most_places(const TopkCall& call);

@@ -15,7 +15,7 @@ static __device__ __noinline__ DenseRow any_row(const DenseCall& c, uint32_t row
 // Row `row_number` of the call; none beyond the last. Waits for what the previous kernel writes.
 __device__ inline DenseRow short_row(const DenseCall& c, uint32_t row_number) {
   DenseRow row = {};
-  const bool known = has_known_rows(c) && c.causal_rows == 0;
+  const bool known = has_one_length(c);
   if (known && row_number < c.row_count) {
     row = {c.scores + row_number * c.score_stride, c.length};
   }

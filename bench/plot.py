@@ -134,12 +134,16 @@ def plot_peer(figure, records, peer):
     keys = [key for key in ["op", "dtype", "timing", "k", "heads"]
             if len(values_of(records, key)) > 1]
     tables = {}
-    for r in records:
+    for r in sorted(records, key=lambda r: [number(r.get(key)) or 0 for key in ("heads", "k")]):
         cell = tables.setdefault(name_of_all(r, keys), {})
         cell[int(r["rows"]), int(r["n"])] = number(r[column])
     figure.clear()
-    places = figure.subplots(1, len(tables), squeeze=False)[0]
-    for axes, (name, cells) in zip(places, tables.items()):
+    across = min(len(tables), 4)
+    down = -(-len(tables) // across)
+    places = figure.subplots(down, across, squeeze=False)
+    for axes in places.flat[len(tables):]:
+        axes.remove()
+    for axes, (name, cells) in zip(places.flat, tables.items()):
         rows, columns = (sorted({place[i] for place in cells}) for i in (0, 1))
         for (row, n), ratio in cells.items():
             x, y = columns.index(n), rows.index(row)
@@ -151,12 +155,14 @@ def plot_peer(figure, records, peer):
         axes.set_yticks(range(len(rows)), [short(row) for row in rows], fontsize=8)
         axes.set_xlim(-0.5, len(columns) - 0.5)
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlabel(LABELS["n"])
         axes.set_title(name, fontsize=9)
-    places[0].set_ylabel(LABELS["rows"])
+    figure.supxlabel(LABELS["n"], fontsize=10)
+    for first in places[:, 0]:
+        first.set_ylabel(LABELS["rows"])
     tallest = max(len({row for row, _ in cells}) for cells in tables.values())
     widest = max(len({n for _, n in cells}) for cells in tables.values())
-    figure.set_size_inches(0.9 + len(tables) * (0.6 + 0.45 * widest), 1.4 + 0.32 * tallest)
+    figure.set_size_inches(0.9 + across * (0.6 + 0.45 * widest), 0.4 + down * (1.2 + 0.32 * tallest))
+    figure.tight_layout()
 
 
 def name_of_all(record, keys):

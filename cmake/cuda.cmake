@@ -8,6 +8,10 @@ if(NOT DEFINED CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
 endif()
 set(CMAKE_CUDA_STANDARD 20)
 set(CMAKE_CUDA_EXTENSIONS OFF)
+if(DSA_CUDA_ARCHITECTURES MATCHES "(^|;)90(-|;|$)")
+  message(FATAL_ERROR "DSA_CUDA_ARCHITECTURES is ${DSA_CUDA_ARCHITECTURES}: the kernels for Hopper "
+                      "need 90a instead of 90")
+endif()
 set(CMAKE_CUDA_ARCHITECTURES ${DSA_CUDA_ARCHITECTURES})
 
 file(GLOB_RECURSE cuda_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/cuda/*.cpp
@@ -17,7 +21,9 @@ add_library(dsa_cuda MODULE ${cuda_sources})
 target_include_directories(dsa_cuda PRIVATE ${PROJECT_SOURCE_DIR}/include
                                             ${PROJECT_SOURCE_DIR}/src)
 target_include_directories(dsa_cuda SYSTEM PRIVATE ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
-target_compile_definitions(dsa_cuda PRIVATE "DSA_CUDA_VERSION=\"${cuda_version}\"")
+list(JOIN DSA_CUDA_ARCHITECTURES ", " cuda_architectures)
+target_compile_definitions(dsa_cuda PRIVATE
+  "DSA_CUDA_VERSION=\"${cuda_version}\"" "DSA_CUDA_ARCHITECTURES=\"${cuda_architectures}\"")
 target_compile_options(dsa_cuda PRIVATE
   "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Xfatbin=-compress-all>")
 set_target_properties(dsa_cuda PROPERTIES

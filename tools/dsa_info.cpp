@@ -94,8 +94,10 @@ void print_text(dsa_ctx* ctx) {
   if (text("cuda_device") == "null") {
     line("CUDA", text("cuda_missing"));
   } else {
-    line("CUDA", fmt::format("device {}, {}, compute capability {:.1f}", text("cuda_device_id"),
-                             text("cuda_device"), json.value("cuda_capability", 0) / 10.0));
+    const int own = json.value("cuda_capability", 0), code = json.value("cuda_code", 0);
+    line("CUDA", fmt::format("device {}, {}, compute capability {:.1f}{}", text("cuda_device_id"),
+                             text("cuda_device"), own / 10.0,
+                             code == own ? "" : fmt::format(", code for {:.1f}", code / 10.0)));
   }
   if (text("cuda_module") != "null") {
     line("CUDA module", fmt::format("{}, CUDA {}", text("cuda_module"), text("cuda_runtime")));

@@ -70,7 +70,10 @@ std::string refusal(const dsa_ctx& ctx, const Kernel& kernel) {
       };
       return "needs compute capability " + number(kernel.min_capability) +
              (kernel.max_capability != 0 ? " to " + number(kernel.max_capability) : " or later") +
-             ", the device has " + number(found);
+             ", the device has " + number(device->own_capability) +
+             (found != device->own_capability
+                  ? " and runs code that was compiled for " + number(found)
+                  : "");
     }
   } else if (kernel.tier > cpu::detect_isa().tier) {
     return std::string("needs tier ") + cpu::tier_name(kernel.tier) + ": " +

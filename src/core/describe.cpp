@@ -69,7 +69,8 @@ std::string describe(const dsa_ctx& ctx) {
   if (const DeviceInfo* device = ctx.device()) {
     line("cuda_device", quoted(device->name));
     line("cuda_device_id", std::to_string(device->id));
-    line("cuda_capability", std::to_string(device->compute_capability));
+    line("cuda_capability", std::to_string(device->own_capability));
+    line("cuda_code", std::to_string(device->compute_capability));
   } else {
     line("cuda_device", "null");
   }

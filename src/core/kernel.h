@@ -13,7 +13,10 @@ enum class CpuTier : int32_t { kScalar = 0, kAvx2 = 1, kAvx512 = 2, kAmx = 3 };
 // What a kernel may know of the GPU that it runs on.
 struct DeviceInfo {
   int32_t id = 0;
-  int32_t compute_capability = 0;  // 90 for 9.0
+  // 90 for 9.0. That of the code it runs: less than its own where the module was compiled for
+  // earlier devices alone, and then kernels for its own are empty.
+  int32_t compute_capability = 0;
+  int32_t own_capability = 0;
   int32_t multiprocessors = 0;
   int32_t shared_bytes = 0;  // most dynamic shared memory of a block
   int32_t numa_node = -1;    // whose memory it reaches fastest; -1: not known

@@ -5,6 +5,7 @@
 #include <new>
 #include <string>
 
+#include "cuda/capability.h"
 #include "cuda/device.h"
 #include "cuda/registry.h"
 #include "cuda/services.h"
@@ -32,6 +33,13 @@ void describe_missing(BackendError* error, int32_t device_id, cudaError_t code) 
   } else if (code == cudaErrorInvalidDevice && cudaGetDeviceCount(&count) == cudaSuccess) {
     std::snprintf(error->text, sizeof error->text,
                   "ctx_options.device_id is %d, there are %d CUDA devices", device_id, count);
+  } else if (code == cudaErrorNoKernelImageForDevice) {
+    int major = 0, minor = 0;
+    cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device_id);
+    cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device_id);
+    std::snprintf(error->text, sizeof error->text,
+                  "CUDA device %d has compute capability %d.%d, this module's code is for %s",
+                  device_id, major, minor, DSA_CUDA_ARCHITECTURES);
   } else {
     std::snprintf(error->text, sizeof error->text, "CUDA device %d: %s (%s)", device_id,
                   cudaGetErrorString(code), cudaGetErrorName(code));
@@ -54,13 +62,13 @@ cudaError_t read_info(int32_t id, DeviceInfo& info) {
   const cudaError_t error = cudaGetDeviceProperties(&properties, id);
   if (error != cudaSuccess) return error;
   info.id = id;
-  info.compute_capability = properties.major * 10 + properties.minor;
+  info.own_capability = properties.major * 10 + properties.minor;
   info.multiprocessors = properties.multiProcessorCount;
   info.shared_bytes = static_cast<int32_t>(properties.sharedMemPerBlockOptin);
   info.l2_bytes = properties.l2CacheSize;
   info.numa_node = numa_node_of(id);
   std::snprintf(info.name, sizeof info.name, "%s", properties.name);
-  return cudaSuccess;
+  return code_capability(info.compute_capability);
 }
 
 // A pool of the context's own keeps what it has: calls without a workspace allocate once.

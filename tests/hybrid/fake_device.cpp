@@ -261,7 +261,7 @@ bool take(BackendDevice*, const IndexerTopkParams& p, const Shipment& s, const C
 }
 
 BackendDevice* open(int32_t, DeviceInfo* info, BackendError*) {
-  info->compute_capability = 90;
+  info->compute_capability = info->own_capability = 90;
   info->multiprocessors = 1;
   std::snprintf(info->name, sizeof info->name, "fake");
   return new BackendDevice;

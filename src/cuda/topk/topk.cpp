@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cuda/capability.h"
 #include "cuda/topk/form.h"
 #include "cuda/topk/split.h"
 #include "cuda/topk/stages.h"
@@ -98,16 +99,10 @@ uint64_t topk_workspace(const TopkParams& params, int64_t row_count, int32_t mul
 }
 
 cudaError_t load_topk() {
-  int device = 0, major = 0, minor = 0;
-  cudaError_t error = cudaGetDevice(&device);
-  if (error == cudaSuccess) {
-    error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
-  }
-  if (error == cudaSuccess) {
-    error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
-  }
+  int32_t capability = 0;
+  cudaError_t error = code_capability(capability);
   for (const Form* form : kForms) {
-    if (error == cudaSuccess && form->runs_on(major * 10 + minor)) error = load(*form);
+    if (error == cudaSuccess && form->runs_on(capability)) error = load(*form);
   }
   return error;
 }

@@ -11,8 +11,14 @@ constexpr int32_t kRows = 8;             // of a block, one a warp
 constexpr int32_t kSteps = 8;            // loads of a lane, all under way at once
 constexpr int32_t kUnits = 32 * kSteps;  // float4 that a warp copies of a row
 
-// Blocks along x take rows, along y parts of them. The raw scores past a row's end are there, and
-// may be copied.
+// Scores of a unit that has `there` of them; the others are 0.
+__device__ inline float4 load_unit(const float4* from, int32_t there) {
+  if (there >= kShippedUnit) return *from;
+  const float* const scores = &from->x;
+  return {scores[0], there > 1 ? scores[1] : 0, there > 2 ? scores[2] : 0, 0};
+}
+
+// Blocks along x take rows, along y parts of them.
 __global__ void __launch_bounds__(32 * kRows)
     pack(const __grid_constant__ Rows rows, const __grid_constant__ Shipment s) {
   __shared__ ShippedRow shipped[kRows];
@@ -37,13 +43,15 @@ __global__ void __launch_bounds__(32 * kRows)
   if (first + warp >= s.rows) return;
   row = shipped[warp];
   const int32_t begin = static_cast<int32_t>(blockIdx.y) * kUnits + lane;
-  const int32_t units = (row.end - row.begin + kShippedUnit - 1) / kShippedUnit;
+  const int32_t scores = row.end - row.begin;
+  const int32_t units = (scores + kShippedUnit - 1) / kShippedUnit;
   const float4* const from = reinterpret_cast<const float4*>(s.raw + (first + warp) * s.raw_stride);
   float4* const to = reinterpret_cast<float4*>(s.scores + row.begin);
   float4 x[kSteps];
 #pragma unroll
   for (int32_t i = 0; i < kSteps; ++i) {
-    if (begin + i * 32 < units) x[i] = from[begin + i * 32];
+    const int32_t unit = begin + i * 32;
+    if (unit < units) x[i] = load_unit(from + unit, scores - unit * kShippedUnit);
   }
 #pragma unroll
   for (int32_t i = 0; i < kSteps; ++i) {

@@ -41,7 +41,7 @@ class ClusterValues {
     const int32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     constexpr int32_t kRun = Format::kRun;  // neighbouring columns of a lane in a unit
     const int32_t first = warp * kUnitsOfWarp * 16 + lane % 4 * kRun;
-    const int32_t columns = partials.columns - first;
+    const int32_t columns = partials.pitch - first;  // all that the merge reads
 #pragma unroll
     for (int32_t m = 0; m < kM; ++m) {
 #pragma unroll

@@ -11,7 +11,7 @@ option(DSA_INSTALL "Make the install rules" ${PROJECT_IS_TOP_LEVEL})
 option(DSA_EMULATED_TESTS "Also link all unit and operation tests into one program, which can run \
 in the emulator when everything is static" OFF)
 option(DSA_CUDA "Build the CUDA module libdsa-cuda.so" OFF)
-set(DSA_CUDA_ARCHITECTURES 80-real 90a-real CACHE STRING "GPUs to compile the CUDA module for")
+set(DSA_CUDA_ARCHITECTURES 80 90a-real CACHE STRING "GPUs to compile the CUDA module for")
 set(DSA_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize= takes them")
 
 if(PROJECT_IS_TOP_LEVEL)

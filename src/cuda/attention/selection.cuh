@@ -79,6 +79,11 @@ __device__ inline uint32_t bit_of_rank(uint32_t mask, int32_t n) {
   return min(__fns(mask, 0, n + 1), 32u);
 }
 
+__device__ __forceinline__ const char* address_of_lane(const char* own, int32_t lane) {
+  return reinterpret_cast<const char*>(
+      __shfl_sync(~0u, reinterpret_cast<unsigned long long>(own), lane));
+}
+
 // A range of one row's slots, both scopes after each other, in tiles of 32 slots; the keys of a
 // tile that are there come first. Used by the lanes of one warp together, for every step-th tile.
 class TileWalk {

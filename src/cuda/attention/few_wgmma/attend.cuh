@@ -43,7 +43,12 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
     if (warp >= kFirstQuery) {
       few_fetch_query(arguments, shared, threadIdx.x - 32 * kFirstQuery);
     } else if (warp >= kFirstResolve) {
-      few_resolve(arguments, shared, warp - kFirstResolve);
+      const int32_t half = warp - kFirstResolve;
+      if (arguments.linear.data) {
+        few_resolve<LinearWalk>(arguments, shared, half);
+      } else {
+        few_resolve<PlacedWalk>(arguments, shared, half);
+      }
     } else {
       few_copy(arguments, shared, warp - kFirstCopy);
     }
@@ -60,6 +65,7 @@ __global__ void __launch_bounds__(Shape::kThreads, 1)
 template <class Shape>
 cudaError_t few_launch(const SparseAttnParams& p, const Run& run) {
   const KeyRows rows = key_rows(p);
+  const LinearKeys linear = linear_keys(p);
   const int32_t resident = run.device->multiprocessors;
   const AttnDivision division = attn_divide(p, Shape::kMostHeads, resident, kFewKeys);
   return attn_run(p, run, division, [&](const SparseAttnParams& with, const AttnDivision& d) {
@@ -69,7 +75,7 @@ cudaError_t few_launch(const SparseAttnParams& p, const Run& run) {
                             .block = Shape::kThreads,
                             .shared_bytes = sizeof(FewShared<Shape>),
                             .overlap_previous = true},
-                           stream_of(run), FewArguments{with, d, rows});
+                           stream_of(run), FewArguments{with, d, rows, linear});
   });
 }
 

@@ -7,7 +7,7 @@
 namespace dsa::cuda {
 
 // By one warp for each half of the tiles. A task's tiles, then an end for each consumer group.
-template <class Shape>
+template <class Walk, class Shape>
 __device__ __forceinline__ void few_resolve(const FewArguments& arguments, FewShared<Shape>& shared,
                                             int32_t half) {
   const int32_t lane = threadIdx.x % 32;
@@ -23,24 +23,19 @@ __device__ __forceinline__ void few_resolve(const FewArguments& arguments, FewSh
   };
   for (FewTasks tasks(arguments.d); tasks.more(); tasks.advance()) {
     const AttnTask task = tasks.now();
-    TileWalk walk(arguments.p, task.t, task.first, task.last, arguments.d.first_slots, half, 2);
+    Walk walk(arguments.p, arguments.rows, arguments.linear, arguments.d.first_slots, task, half,
+              2);
     bool has_ended = false;
     for (;;) {
-      KeyPlace place;
-      int32_t scope;
-      int32_t keys = walk.next(place, scope);
+      int32_t keys = walk.next();
       // A tile whose second half the walk does not reach has one of no keys.
       if (keys < 0 && half == 1 && !has_ended && walk.just_ended()) keys = 0, has_ended = true;
       if (keys < 0) break;
-      const ScopeRow& row = arguments.rows.scope[scope];
-      const int32_t kv_head = task.head / row.heads_of_kv;
-      const bool found = lane < keys;
-      const KeyTensor& first = row.part[0].tensor;
-      const KeyTensor& second = row.part[row.parts - 1].tensor;
+      const ScopeRow& row = walk.row();
+      const int32_t last = row.parts - 1;
       ulonglong2 from;
-      from.x = reinterpret_cast<uint64_t>(found ? first.at(place, kv_head) : first.data);
-      from.y = reinterpret_cast<uint64_t>(found ? second.at(place, kv_head) : second.data) -
-               uint64_t(row.part[row.parts - 1].offset);
+      from.x = reinterpret_cast<uint64_t>(walk.address(0));
+      from.y = reinterpret_cast<uint64_t>(walk.address(last)) - uint64_t(row.part[last].offset);
       publish(keys, from);
       ring.advance(kParts);
     }

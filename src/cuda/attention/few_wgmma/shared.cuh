@@ -8,8 +8,7 @@
 #pragma once
 
 #include "cuda/attention/few_wgmma/attend.h"
-#include "cuda/attention/rows.h"
-#include "cuda/attention/selection.cuh"
+#include "cuda/attention/row_walk.cuh"
 #include "cuda/sm90/wgmma.cuh"
 
 namespace dsa::cuda {
@@ -18,6 +17,7 @@ struct alignas(16) FewArguments {
   SparseAttnParams p;
   AttnDivision d;
   KeyRows rows;
+  LinearKeys linear;
 };
 
 constexpr int32_t kFewKeys = 64;   // of a tile: two of the resolver's

@@ -78,7 +78,7 @@ bool mma_launch(const SparseAttnParams& p, const Run& run, cudaError_t& error) {
   error = cudaFuncGetAttributes(&attributes, mma_attend<Format, M>);
   if (error != cudaSuccess) return true;
   const uint32_t threads = static_cast<uint32_t>(attributes.maxThreadsPerBlock);
-  MmaCall call = {key_rows(p)};
+  MmaCall call = {key_rows(p), linear_keys(p)};
   call.pitch = call.bytes / 16 % 2 == 1 ? call.bytes : call.bytes + 16;
   int32_t resident = Shape::kBlocksOfSm;
   call.stages = mma_stages<Format, M>(call, *run.device, resident);

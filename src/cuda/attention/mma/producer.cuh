@@ -3,14 +3,14 @@
 #pragma once
 
 #include "cuda/attention/mma/pipeline.cuh"
-#include "cuda/attention/rows.h"
-#include "cuda/attention/selection.cuh"
+#include "cuda/attention/row_walk.cuh"
 
 namespace dsa::cuda {
 
 constexpr int32_t kMostStages = 8;
 
 struct MmaCall : KeyRows {
+  LinearKeys linear;
   int32_t pitch = 0;  // bytes from one key of a tile to the next: an odd multiple of 16
   int32_t stages = 0;
 };
@@ -18,8 +18,8 @@ struct MmaCall : KeyRows {
 // In shared memory.
 struct Stages {
   uint64_t full[kMostStages], empty[kMostStages];
-  int32_t keys[kMostStages];  // of the tile; -1: the walk has ended
-  int32_t scope[kMostStages];
+  int32_t keys[kMostStages];          // of the tile; -1: the walk has ended
+  int32_t value_offset[kMostStages];  // of V in its rows
 };
 
 // Keys that are missing in a tile have weight 0, and 0 times what lies there must be 0.
@@ -30,9 +30,12 @@ __device__ inline void clear_row(uint32_t row, int32_t bytes) {
   fence_async_proxy();
 }
 
-__device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t keys,
-                                  int32_t kv_head, uint32_t tile, int32_t pitch, uint64_t* full) {
+// The tile that the walk is at, of that many keys.
+template <class Walk>
+__device__ inline void fetch_tile(const Walk& walk, int32_t keys, uint32_t tile, int32_t pitch,
+                                  uint64_t* full) {
   const int32_t lane = threadIdx.x % 32;
+  const ScopeRow& row = walk.row();
 #if __CUDA_ARCH__ >= 900
   if (lane >= keys) {  // arrives itself, for racecheck (TileReader::release)
     clear_row(tile + lane * pitch, pitch);
@@ -46,8 +49,7 @@ __device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t k
   if (lane < keys) {
     for (int32_t i = 0; i < row.parts; ++i) {
       const RowPart& part = row.part[i];
-      copy_bulk(tile + lane * pitch + part.offset, part.tensor.at(place, kv_head), part.bytes,
-                full);
+      copy_bulk(tile + lane * pitch + part.offset, walk.address(i), part.bytes, full);
     }
   }
 #else
@@ -55,14 +57,13 @@ __device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t k
   __syncwarp();
   for (int32_t i = 0; i < row.parts; ++i) {
     const RowPart& part = row.part[i];
-    const uint64_t own = reinterpret_cast<uint64_t>(part.tensor.at(place, kv_head));
+    const char* const own = walk.address(i);
     const int32_t units = part.bytes / 16;
     int32_t key = lane / units, unit = lane % units;
     for (int32_t first = 0; first < keys * units; first += 32) {
-      const uint64_t from = __shfl_sync(~0u, own, key & 31);
+      const char* const from = address_of_lane(own, key & 31);
       if (key < keys) {
-        copy_async_16(tile + key * pitch + part.offset + unit * 16,
-                      reinterpret_cast<const char*>(from) + unit * 16);
+        copy_async_16(tile + key * pitch + part.offset + unit * 16, from + unit * 16);
       }
       for (unit += 32; unit >= units; unit -= units) ++key;
     }
@@ -72,27 +73,28 @@ __device__ inline void fetch_tile(const ScopeRow& row, KeyPlace place, int32_t k
 #endif
 }
 
-__device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
-                               const MmaCall& call, const AttnTask& task, Stages& stages,
-                               uint32_t tiles) {
+template <class Walk>
+__device__ inline void produce_tiles(const SparseAttnParams& p, const AttnDivision& d,
+                                     const MmaCall& call, const AttnTask& task, Stages& stages,
+                                     uint32_t tiles) {
   const int32_t lane = threadIdx.x % 32;
   // A producer may not be two phases of a stage ahead: a parity would say that both have ended.
   const int32_t producers = min(kProducerWarps, call.stages);
   const int32_t warp = threadIdx.x / 32 % kProducerWarps;
   if (warp >= producers) return;
-  TileWalk walk(p, task.t, task.first, task.last, d.first_slots, warp, producers);
+  Walk walk(p, call, call.linear, d.first_slots, task, warp, producers);
   int32_t stage = warp;
   int32_t parity = 1;  // of the phase before the first, which has always ended
   for (int32_t keys = 0; keys >= 0;) {
-    KeyPlace place;
-    int32_t scope;
-    keys = walk.next(place, scope);
+    keys = walk.next();
     barrier_wait<100>(&stages.empty[stage], parity);
-    if (lane == 0) stages.keys[stage] = keys, stages.scope[stage] = scope;
+    if (lane == 0) {
+      stages.keys[stage] = keys;
+      stages.value_offset[stage] = walk.row().value_offset;
+    }
     if (keys > 0) {
-      const ScopeRow& row = call.scope[scope];
-      fetch_tile(row, place, keys, task.head / row.heads_of_kv,
-                 tiles + stage * kTileKeys * call.pitch, call.pitch, &stages.full[stage]);
+      fetch_tile(walk, keys, tiles + stage * kTileKeys * call.pitch, call.pitch,
+                 &stages.full[stage]);
     } else {
 #if __CUDA_ARCH__ >= 900
       if (lane == 0) barrier_arrive(&stages.full[stage], kFullArrivals);
@@ -103,6 +105,16 @@ __device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
     }
     stage += producers;
     if (stage >= call.stages) stage -= call.stages, parity ^= 1;
+  }
+}
+
+__device__ inline void produce(const SparseAttnParams& p, const AttnDivision& d,
+                               const MmaCall& call, const AttnTask& task, Stages& stages,
+                               uint32_t tiles) {
+  if (call.linear.data) {
+    produce_tiles<LinearWalk>(p, d, call, task, stages, tiles);
+  } else {
+    produce_tiles<PlacedWalk>(p, d, call, task, stages, tiles);
   }
 }
 

@@ -29,7 +29,7 @@ class TileReader {
       tile.keys = stages_.keys[stage_];
       tile.address = tiles_ + stage_ * tile_bytes_;
       if (tile.keys < 0) return false;
-      tile.value_offset = call_.scope[stages_.scope[stage_]].value_offset;
+      tile.value_offset = stages_.value_offset[stage_];
       if (++stage_ == count_) stage_ = 0, parity_ ^= 1;
       if (tile.keys > 0) return true;
       release(tile);

@@ -39,11 +39,11 @@ __global__ void __launch_bounds__(kWgmmaThreads, 1)
 template <bool kFp8>
 cudaError_t wgmma_launch(const SparseAttnParams& p, const Run& run) {
   const KeyRows rows = key_rows(p);
-  const LinearKeys linear = kFp8 ? linear_keys(p) : LinearKeys();
+  const LinearKeys linear = linear_keys(p);
   const AttnDivision division =
       attn_divide(p, kWgmmaHeads, run.device->multiprocessors, 2 * kTileKeys);
   return attn_run(p, run, division, [&](const SparseAttnParams& with, const AttnDivision& d) {
-    return launch_function(linear.data ? wgmma_attend<kFp8, kFp8> : wgmma_attend<kFp8, false>,
+    return launch_function(linear.data ? wgmma_attend<kFp8, true> : wgmma_attend<kFp8, false>,
                            {.grid = static_cast<uint32_t>(d.blocks()),
                             .block = kWgmmaThreads,
                             .shared_bytes = sizeof(WgmmaShared<kFp8>),
@@ -55,7 +55,7 @@ cudaError_t wgmma_launch(const SparseAttnParams& p, const Run& run) {
 template <bool kFp8>
 cudaError_t wgmma_load() {
   return load_functions(sizeof(WgmmaShared<kFp8>), wgmma_attend<kFp8, false>,
-                        wgmma_attend<kFp8, kFp8>);
+                        wgmma_attend<kFp8, true>);
 }
 
 }  // namespace dsa::cuda

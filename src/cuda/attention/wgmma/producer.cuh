@@ -2,17 +2,13 @@
 // selection of its tiles and brings the keys, as bf16, into the tile's place in the ring.
 #pragma once
 
+#include "cuda/attention/row_walk.cuh"
 #include "cuda/attention/wgmma/shared.cuh"
 #include "cuda/e4m3.cuh"
 
 namespace dsa::cuda {
 
 constexpr int32_t kRopePanel = kFp8Columns / 64;
-
-__device__ __forceinline__ const char* address_of_lane(const char* own, int32_t lane) {
-  return reinterpret_cast<const char*>(
-      __shfl_sync(~0u, reinterpret_cast<unsigned long long>(own), lane));
-}
 
 constexpr int32_t kKeysOfWarp = kTileKeys / 2;
 
@@ -119,81 +115,6 @@ class Fp8Rows {
   uint4 row_[kRowsAhead];
 };
 
-// Every second tile of a linear call's row: as TileWalk, of addresses.
-class LinearWalk {
- public:
-  __device__ __forceinline__ LinearWalk(const WgmmaArguments& arguments, const AttnTask& task,
-                                        int32_t in_pair)
-      : keys_(arguments.linear),
-        list_(arguments.p, task.t),
-        first_(static_cast<int32_t>(task.first) + in_pair * kTileKeys),
-        end_(static_cast<int32_t>(min(task.last, list_.size))) {
-    fetch_number();
-  }
-
-  // Lane i < n (returned) gets the address of key i of the next tile, the others any key's; n may
-  // be 0. -1: no more tiles.
-  __device__ __forceinline__ int32_t next(const char*& own) {
-    if (first_ >= end_) return -1;
-    const int32_t lane = threadIdx.x % 32;
-    own = first_ + lane < end_ ? linear_row(keys_, number_) : nullptr;
-    const uint32_t mask = __ballot_sync(~0u, own != nullptr);
-    const int32_t n = __popc(mask);
-    if (mask != ~0u)
-      own = address_of_lane(own, lane < n ? bit_of_rank(mask, lane) : __ffs(mask) - 1);
-    first_ += 2 * kTileKeys;
-    fetch_number();
-    return n;
-  }
-
-  // Of a walk that next() said has no more tiles: whether the one before that was the last of all.
-  __device__ __forceinline__ bool just_ended() const { return first_ - kTileKeys < end_; }
-
- private:
-  // A tile ahead, since it comes from memory.
-  __device__ __forceinline__ void fetch_number() {
-    const int32_t slot = first_ + static_cast<int32_t>(threadIdx.x % 32);
-    if (slot < end_) number_ = list_.number(slot);
-  }
-
-  const LinearKeys& keys_;
-  const LinearList list_;
-  int32_t first_;
-  const int32_t end_;
-  int32_t number_ = 0;
-};
-
-// A warp's walk over KV_FP8_656 rows.
-template <bool kLinear>
-class Fp8Walk {
- public:
-  __device__ __forceinline__ Fp8Walk(const WgmmaArguments& arguments, const AttnTask& task,
-                                     int32_t in_pair)
-      : arguments_(arguments),
-        walk_(arguments.p, task.t, task.first, task.last, arguments.d.first_slots, in_pair, 2) {}
-
-  // As LinearWalk's.
-  __device__ __forceinline__ int32_t next(const char*& own) {
-    KeyPlace place;
-    int32_t scope;
-    const int32_t keys = walk_.next(place, scope);
-    const int32_t lane = threadIdx.x % 32;
-    if (lane < keys) own = arguments_.rows.scope[scope].part[0].tensor.at(place);
-    const char* const any = address_of_lane(own, 0);
-    if (lane >= keys) own = any;
-    return keys;
-  }
-  __device__ __forceinline__ bool just_ended() const { return walk_.just_ended(); }
-
- private:
-  const WgmmaArguments& arguments_;
-  TileWalk walk_;
-};
-template <>
-class Fp8Walk<true> : public LinearWalk {
-  using LinearWalk::LinearWalk;
-};
-
 // Where a producer warp is in the ring.
 class ProducerStage {
  public:
@@ -219,23 +140,20 @@ class ProducerStage {
   int32_t parity_ = 1;  // of the phase before the first, which has always ended
 };
 
-template <bool kLinear>
-__device__ __forceinline__ void produce_fp8(const WgmmaArguments& arguments, const AttnTask& task,
-                                            WgmmaShared<true>& shared, int32_t in_pair,
+template <class Walk>
+__device__ __forceinline__ void produce_fp8(Walk walk, WgmmaShared<true>& shared, int32_t in_pair,
                                             int32_t first) {
-  Fp8Walk<kLinear> walk(arguments, task, in_pair);
   ProducerStage at(in_pair);
   Fp8Rows rows(first);
-  const char* own = nullptr;
-  int32_t next_keys = walk.next(own);
+  int32_t next_keys = walk.next();
+  const char* own = walk.address(0);
   if (next_keys > 0) rows.begin(own);
   for (int32_t keys = 0; keys >= 0;) {
     keys = next_keys;
     // A pair whose second tile the walk does not reach has one of no keys.
     const bool filled = keys >= 0 || (in_pair == 1 && walk.just_ended());
-    const char* next = own;
-    if (keys >= 0) next_keys = walk.next(next);
-    if (next_keys <= 0) next = own;
+    if (keys >= 0) next_keys = walk.next();
+    const char* const next = next_keys > 0 ? walk.address(0) : own;
     const uint32_t tile = shared_address(shared.tile[at.stage()]);
     at.wait(shared);
     if (keys > 0) {
@@ -249,43 +167,36 @@ __device__ __forceinline__ void produce_fp8(const WgmmaArguments& arguments, con
   }
 }
 
-__device__ __forceinline__ void produce_plain(const WgmmaArguments& arguments, const AttnTask& task,
-                                              WgmmaShared<false>& shared, int32_t in_pair,
-                                              int32_t first) {
-  const int32_t lane = threadIdx.x % 32;
-  TileWalk walk(arguments.p, task.t, task.first, task.last, arguments.d.first_slots, in_pair, 2);
+template <class Walk>
+__device__ __forceinline__ void produce_plain(Walk walk, WgmmaShared<false>& shared,
+                                              int32_t in_pair, int32_t first) {
   ProducerStage at(in_pair);
   for (int32_t keys = 0; keys >= 0;) {
-    KeyPlace place;
-    int32_t scope;
-    keys = walk.next(place, scope);
+    keys = walk.next();
     const uint32_t tile = shared_address(shared.tile[at.stage()]);
     at.wait(shared);
     // A pair whose second tile the walk does not reach has one of no keys.
     if (keys >= 0 || (in_pair == 1 && walk.just_ended())) {
-      const ScopeRow& row = arguments.rows.scope[scope];
-      const int32_t kv_head = task.head / row.heads_of_kv;
-      const int32_t there = max(keys, 0);
+      const ScopeRow& row = walk.row();
       for (int32_t i = 0; i < row.parts; ++i) {
-        const KeyTensor& tensor = row.part[i].tensor;
-        const char* const own = lane < there ? tensor.at(place, kv_head) : tensor.data;
-        fetch_part(row.part[i], own, first, there, tile);
+        fetch_part(row.part[i], walk.address(i), first, max(keys, 0), tile);
       }
     }
     at.hand_over(shared, first, keys);
   }
 }
 
-// kLinear: of FP8 only. Its producers convert; those that wait for copies have time for any walk.
 template <bool kFp8, bool kLinear>
 __device__ __forceinline__ void wgmma_produce(const WgmmaArguments& arguments, const AttnTask& task,
                                               WgmmaShared<kFp8>& shared) {
   const int32_t warp = threadIdx.x / 32 % 4;
   const int32_t in_pair = warp % 2, first = warp / 2 * kKeysOfWarp;
+  RowWalk<kLinear> walk(arguments.p, arguments.rows, arguments.linear, arguments.d.first_slots,
+                        task, in_pair, 2);
   if constexpr (kFp8) {
-    produce_fp8<kLinear>(arguments, task, shared, in_pair, first);
+    produce_fp8(walk, shared, in_pair, first);
   } else {
-    produce_plain(arguments, task, shared, in_pair, first);
+    produce_plain(walk, shared, in_pair, first);
   }
 }
 

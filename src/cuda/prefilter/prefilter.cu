@@ -15,12 +15,10 @@ constexpr int32_t kWholeShare = 2;  // and rows of which more than half are want
 
 // Scores of a row: 4 neighbours a thread and step. What is past the end is NaN.
 __device__ float4 load_scores(const char* row, int32_t at, int32_t n) {
-  float4 x = {NAN, NAN, NAN, NAN};
-  if (at < n) x = reinterpret_cast<const float4*>(row)[at / 4];
-  if (at + 1 >= n) x.y = NAN;
-  if (at + 2 >= n) x.z = NAN;
-  if (at + 3 >= n) x.w = NAN;
-  return x;
+  const float* const scores = reinterpret_cast<const float*>(row) + at;
+  if (at + 4 <= n) return *reinterpret_cast<const float4*>(scores);
+  return {at < n ? scores[0] : NAN, at + 1 < n ? scores[1] : NAN, at + 2 < n ? scores[2] : NAN,
+          NAN};
 }
 
 // How many of 4 scores are above the gate, and, in the upper half, how many equal it.
@@ -111,11 +109,13 @@ __global__ void __launch_bounds__(kThreads)
     if (!whole) wanted = passing.above + min(passing.equal, k);
   }
   const int32_t begin = static_cast<int32_t>(blockIdx.x * s.row_room);
-  if (threadIdx.x == 0) {
-    s.shipped[blockIdx.x] = {begin, begin + wanted};
-  }
   float* const scores = s.scores + begin;
   int32_t* const keys = s.keys + begin;
+  if (threadIdx.x == 0) {
+    s.shipped[blockIdx.x] = {begin, begin + wanted};
+    // Whole units are sent and read.
+    for (int32_t i = wanted; i % kShippedUnit != 0; ++i) scores[i] = 0;
+  }
   if (whole) {
     for (int32_t i = threadIdx.x; i < n; i += kThreads) {
       scores[i] = reinterpret_cast<const float*>(row)[i];

@@ -92,37 +92,28 @@ __device__ inline void query_to_f16(Shared& shared) {
   constexpr int32_t kRows = Shared::kHeads / kClusterWarps;
   const int32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   __syncwarp();  // what other lanes cleared
-  uint4* const at = reinterpret_cast<uint4*>(shared.query[warp] + lane * 32);
-  constexpr int32_t kStep = kClusterWarps * kQueryPitch / 16;  // from a row to the next
-  uint32_t x[kRows][8], largest[kRows];
-  // The rows step by step together, so that their waits are.
-#pragma unroll
+#pragma unroll 1  // every instruction is fetched, once a call
   for (int32_t r = 0; r < kRows; ++r) {
-    const uint4 both[2] = {at[r * kStep], at[r * kStep + 1]};
-    memcpy(x[r], both, 32);
-  }
+    const int32_t h = warp + r * kClusterWarps;
+    uint4* const at = reinterpret_cast<uint4*>(shared.query[h] + lane * 32);
+    const uint4 both[2] = {at[0], at[1]};
+    uint32_t x[8];
+    memcpy(x, both, 32);
+    uint32_t largest = 0;
 #pragma unroll
-  for (int32_t r = 0; r < kRows; ++r) {
-    largest[r] = 0;
-#pragma unroll
-    for (const uint32_t pair : x[r]) {
-      largest[r] = max(largest[r], max(pair << 16 & 0x7fff0000u, pair & 0x7fff0000u));
+    for (const uint32_t pair : x) {
+      largest = max(largest, max(pair << 16 & 0x7fff0000u, pair & 0x7fff0000u));
     }
-  }
-#pragma unroll
-  for (int32_t r = 0; r < kRows; ++r) largest[r] = __reduce_max_sync(~0u, largest[r]);
-#pragma unroll
-  for (int32_t r = 0; r < kRows; ++r) {
-    const int32_t exponent = exponent_of(__uint_as_float(largest[r]));
+    const int32_t exponent = exponent_of(__uint_as_float(__reduce_max_sync(~0u, largest)));
     const float factor = scale_down(exponent);
 #pragma unroll
-    for (uint32_t& pair : x[r]) {
+    for (uint32_t& pair : x) {
       pair = bits_of(__floats2half2_rn(__uint_as_float(pair << 16) * factor,
                                        __uint_as_float(pair & 0xffff0000u) * factor));
     }
-    at[r * kStep] = {x[r][0], x[r][2], x[r][4], x[r][6]};
-    at[r * kStep + 1] = {x[r][1], x[r][3], x[r][5], x[r][7]};
-    if (lane == 0) shared.undo_query[warp + r * kClusterWarps] = scale_up(exponent);
+    at[0] = {x[0], x[2], x[4], x[6]};
+    at[1] = {x[1], x[3], x[5], x[7]};
+    if (lane == 0) shared.undo_query[h] = scale_up(exponent);
   }
 }
 

@@ -20,7 +20,7 @@ class ClusterValues {
     uint32_t weights = shared_address(shared.weights[group][lane % 16]) + lane / 16 * 16;
     uint32_t values = shared_address(shared.keys[lane % 16]) + lane / 16 * 16 +
                       warp * kUnitsOfWarp * (Format::kIsFp8 ? 16 : 32);
-#pragma unroll 4
+#pragma unroll 1  // every instruction is fetched, once a call
     for (int32_t step = 0; step < steps; ++step) {
       uint32_t a[kM][4];
 #pragma unroll

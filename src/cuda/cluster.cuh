@@ -67,6 +67,16 @@ __device__ inline void store_async(uint32_t address, uint4 x, uint32_t barrier) 
       "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w), "r"(barrier)
       : "memory");
 }
+// A run of this block's shared memory to another's, by the copy engine: must stay as it is until
+// that has come. `bytes` and both addresses are multiples of 16.
+__device__ inline void copy_bulk_cluster(uint32_t address, const void* from, uint32_t bytes,
+                                         uint32_t barrier) {
+  asm volatile(
+      "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%0], [%1], %2, "
+      "[%3];" ::"r"(address),
+      "r"(shared_address(from)), "r"(bytes), "r"(barrier)
+      : "memory");
+}
 // Arrives at another block's barrier, and announces bytes of this phase.
 __device__ inline void cluster_arrive_expecting(uint32_t barrier, uint32_t bytes) {
   asm volatile(

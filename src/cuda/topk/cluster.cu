@@ -67,7 +67,9 @@ __global__ void __launch_bounds__(kThreads, 1) cluster(const __grid_constant__ D
   const Slice<Element> whole(row.first, row.n);
   const Slice<Element> slice(whole, cluster.rank,
                              (whole.end + cluster.ranks - 1) >> cluster.log_ranks);
-  if (list_row<kThreads>(c, i, whole, slice, cluster, m)) return;
+  const bool is_listed = list_row<kThreads>(c, i, whole, slice, cluster, m);
+  wait_for_copies<kThreads>(cluster, m);
+  if (is_listed) return;
   // All ranks have come here, and none is given anything before all have begun with the rest.
   __syncthreads();
   constexpr int32_t kSlabs = 32768 / kThreads / Element::kCount;

@@ -3,58 +3,12 @@
 // the selection, in order through a bitmap of its slice.
 #pragma once
 
-#include "cuda/barrier.cuh"
-#include "cuda/cluster.cuh"
-#include "cuda/topk/gated_row.cuh"
+#include "cuda/topk/cluster_push.cuh"
+#include "cuda/topk/rank_keys.cuh"
 
 namespace dsa::cuda::topk {
 
-inline constexpr int32_t kMostRanks = 8;
-// Of k 2048 about 3500 pass in a row, kMostWanted at most but for bad luck; in the worst case all
-// in one slice.
-inline constexpr int32_t kKeysOfRank = 4608;
-
-struct RankHead {
-  int32_t size, equal;
-};
-
-struct ClusterShared {
-  BlockShared block;
-  ListHead head;
-  uint32_t chosen_before;  // in slices before: from the cutoff on << 16 | ties
-  uint64_t pushed;         // barrier: what all ranks push has come
-  alignas(8) RankHead heads[kMostRanks];
-  alignas(16) uint32_t tops[kMostRanks][32];  // largest key of each warp
-};
-
-// Dynamic shared memory: behind ClusterShared the list, the keys of all ranks, and a bitmap.
-constexpr int64_t cluster_list_bytes(int32_t ranks, int64_t slice) {
-  return static_cast<int64_t>(sizeof(ClusterShared)) +
-         int64_t{kKeysOfRank} * (static_cast<int32_t>(sizeof(Entry)) + 4 * ranks) +
-         bitmap_bytes(slice);
-}
-
-struct ClusterMemory {
-  ClusterShared& shared;
-  Entry* list;
-  uint32_t* keys;  // kKeysOfRank of each rank
-  Bitmap bitmap;
-
-  __device__ ClusterMemory(char* memory, int32_t ranks, int32_t slice)
-      : shared(*reinterpret_cast<ClusterShared*>(memory)),
-        list(reinterpret_cast<Entry*>(&shared + 1)),
-        keys(reinterpret_cast<uint32_t*>(list + kKeysOfRank)),
-        bitmap(keys + ranks * kKeysOfRank, slice) {}
-};
-
 #if __CUDA_ARCH__ >= 900
-
-// A block's place in its cluster. The number of ranks is a power of two.
-struct Cluster {
-  int32_t rank, ranks, log_ranks;
-  __device__ Cluster()
-      : rank(cluster_rank()), ranks(cluster_ranks()), log_ranks(31 - __clz(ranks)) {}
-};
 
 // Before the row is there.
 template <int kThreads>
@@ -76,42 +30,6 @@ __device__ inline void init_cluster_list(const Cluster& cluster, const ClusterMe
   }
   __syncwarp();
   cluster_arrive_relaxed();
-}
-
-// Turns the list's scores into keys, and gives them to all ranks.
-template <int kThreads>
-__device__ void push_list(const Cluster& cluster, const ClusterMemory& m) {
-  const int32_t size = min(m.shared.head.size, kKeysOfRank);
-  const auto keys_at = [&](int32_t r) {
-    return cluster_address(m.keys + cluster.rank * kKeysOfRank, r);
-  };
-  const auto barrier_at = [&](int32_t r) { return cluster_address(&m.shared.pushed, r); };
-  uint32_t top = 0;
-#pragma unroll 1
-  for (int32_t j = 4 * static_cast<int32_t>(threadIdx.x); j < size; j += 4 * kThreads) {
-    uint32_t keys[4];
-#pragma unroll
-    for (int32_t e = 0; e < 4; ++e) {
-      keys[e] = kNoKey;
-      if (j + e >= size) continue;
-      keys[e] = key_of_number(__uint_as_float(m.list[j + e].key));
-      m.list[j + e].key = keys[e];
-      top = max(top, keys[e]);
-    }
-#pragma unroll 1
-    for (int32_t r = 0; r < cluster.ranks; ++r) {
-      store_async(keys_at(r) + j * 4, uint4{keys[0], keys[1], keys[2], keys[3]}, barrier_at(r));
-    }
-  }
-  top = __reduce_max_sync(kAllLanes, top);
-  const int32_t r = lane_id();
-  if (r >= cluster.ranks) return;
-  store_async(cluster_address(&m.shared.tops[cluster.rank][warp_id()], r), top, barrier_at(r));
-  if (warp_id() > 0) return;
-  const uint2 head = {static_cast<uint32_t>(m.shared.head.size),
-                      static_cast<uint32_t>(m.shared.head.equal)};
-  store_async(cluster_address(&m.shared.heads[cluster.rank], r), head, barrier_at(r));
-  cluster_arrive_expecting(barrier_at(r), (size + 3) / 4 * 16 + kThreads / 32 * 4 + 8);
 }
 
 // The selection's ties among a block's list: they end at `last_place`. Writes the cut if that is
@@ -164,86 +82,68 @@ __device__ __noinline__ bool take_gate(const DenseCall& c, int64_t i, Slice<Elem
   return true;
 }
 
-// The keys of all ranks, evenly among the threads however they are among the ranks: the first ones
-// in registers.
-template <int kThreads>
-class RankKeys {
- public:
-  // `size` of lane r is that of rank r's.
-  __device__ RankKeys(const ClusterMemory& m, const Cluster& cluster, int32_t size)
-      : keys_(m.keys), ranks_(cluster.ranks), of_rank_((kHeld >> cluster.log_ranks) * kThreads) {
+// Selects this block's part of a row of which `total` keys passed the gate; `size` of lane r is
+// rank r's.
+template <int kThreads, class Keys, class Element>
+__device__ __forceinline__ void select_part(const DenseCall& c, int64_t i,
+                                            const Slice<Element>& slice, const Cluster& cluster,
+                                            const ClusterMemory& m, Gate gate, int32_t size,
+                                            int32_t total) {
+  const int32_t rank = cluster.rank, ranks = cluster.ranks;
+  ClusterShared& shared = m.shared;
+  uint32_t top = 0;
+  if (lane_id() < kThreads / 32) {
 #pragma unroll
-    for (int32_t i = 0; i < kHeld; ++i) {
-      const int32_t of = i & (ranks_ - 1);
-      const int32_t j = (i >> cluster.log_ranks) * kThreads + static_cast<int32_t>(threadIdx.x);
-      held_[i] = j < __shfl_sync(kAllLanes, size, of) ? keys_[of * kKeysOfRank + j] : kNoKey;
-    }
-    left_ = max(size - of_rank_, 0);
-    has_left_ = __any_sync(kAllLanes, left_ > 0);
-  }
-
-  // Calls take(key) for those of this thread that are of ranks before `end`.
-  template <class Take>
-  __device__ void each(int32_t end, Take take) const {
-#pragma unroll
-    for (int32_t i = 0; i < kHeld; ++i) {
-      if (held_[i] != kNoKey && (i & (ranks_ - 1)) < end) take(held_[i]);
-    }
-    if (has_left_) each_left(end, take);
-  }
-
- private:
-  static constexpr int32_t kHeld = kMostRanks;
-
-  // What is left of long lists, as one.
-  template <class Take>
-  __device__ void each_left(int32_t end, Take take) const {
-    const int32_t ends = warp_inclusive_sum(left_);
-    int32_t before[kMostRanks];
-#pragma unroll
-    for (int32_t r = 0; r < kMostRanks; ++r) before[r] = __shfl_sync(kAllLanes, ends - left_, r);
-    const int32_t n = __shfl_sync(kAllLanes, ends, end - 1);
-#pragma unroll 1
-    for (int32_t j = threadIdx.x; j < n; j += kThreads) {
-      int32_t at = j;
-#pragma unroll
-      for (int32_t r = 1; r < kMostRanks; ++r) {
-        at = j >= before[r] ? j + r * kKeysOfRank - before[r] : at;
-      }
-      take(keys_[at + of_rank_]);
+    for (int32_t r = 0; r < kMostRanks; ++r) {
+      if (r < ranks) top = max(top, shared.tops[r][lane_id()]);
     }
   }
+  top = __reduce_max_sync(kAllLanes, top);
 
-  const uint32_t* const keys_;
-  const int32_t ranks_;
-  const int32_t of_rank_;  // held of each
-  int32_t left_;           // of lane r: how many are not held of rank r's
-  bool has_left_;
-  uint32_t held_[kHeld];
-};
-
-// Of 1024 threads, which have no registers to spare, warps take turns in the ranks' keys.
-template <>
-class RankKeys<1024> {
- public:
-  __device__ RankKeys(const ClusterMemory& m, const Cluster& cluster, int32_t size)
-      : of_(warp_id() & (cluster.ranks - 1)),
-        keys_(m.keys + of_ * kKeysOfRank),
-        size_(__shfl_sync(kAllLanes, size, of_)),
-        first_((warp_id() >> cluster.log_ranks) * 32 + lane_id()),
-        step_(1024 >> cluster.log_ranks) {}
-
-  template <class Take>
-  __device__ void each(int32_t end, Take take) const {
-    if (of_ >= end) return;
-    for (int32_t j = first_; j < size_; j += step_) take(keys_[j]);
+  const Keys keys(m, cluster, size);
+  const int32_t wanted = min(c.k, total);
+  Threshold threshold;
+  threshold.key = c.lowest - 1;
+  if (wanted > 0) {
+    const auto each = [&](auto take) { keys.each(ranks, take); };
+    threshold = select_keys<kThreads>(each, ordered_key(gate.score), top, wanted, c.wants_cut,
+                                      shared.block);
   }
+  const Cutoff cutoff(threshold, c.wants_cut);
+  if (rank > 0) {
+    uint32_t chosen = 0;
+    keys.each(rank, [&](uint32_t key) {
+      chosen +=
+          (key >= cutoff.least ? 1u << 16 : 0u) + (cutoff.ties && key == cutoff.equal ? 1u : 0u);
+    });
+    chosen = __reduce_add_sync(kAllLanes, chosen);
+    if (lane_id() == 0) atomicAdd(&shared.chosen_before, chosen);
+  }
+  __syncthreads();
+  const uint32_t chosen_before = shared.chosen_before;
+  const int32_t own_size = __shfl_sync(kAllLanes, size, rank);
+  int32_t last_place = -1;
+  if (cutoff.ties) {
+    last_place =
+        take_ties<kThreads>(c, i, cutoff, m, own_size, slice.end * Element::kCount, slice.shift);
+  }
+  const int32_t before = static_cast<int32_t>(chosen_before >> 16) +
+                         min(static_cast<int32_t>(chosen_before & 0xffffu), cutoff.quota);
+  // All from `least` on, and of those just below it, which are the ties, the first ones.
+  const Selected selected = {cutoff.least - 1, last_place};
+  write_selected<kThreads>(c, i, m.list, own_size, selected, m.bitmap, slice.first_place(), before,
+                           slice.shift, shared.block);
+  if (rank == 0) end_row(c, i, wanted, threadIdx.x, kThreads);
+}
 
- private:
-  const int32_t of_;
-  const uint32_t* const keys_;
-  const int32_t size_, first_, step_;
-};
+// The same where one rank has more than its share.
+template <int kThreads, class Element>
+__device__ __noinline__ void select_crowded_part(const DenseCall& c, int64_t i,
+                                                 Slice<Element> slice, Cluster cluster,
+                                                 ClusterMemory m, Gate gate, int32_t size,
+                                                 int32_t total) {
+  select_part<kThreads, CrowdedKeys<kThreads>>(c, i, slice, cluster, m, gate, size, total);
+}
 
 // Selects this block's part of a row of more than k keys; false where the gate failed, in all
 // blocks alike. After clear_cluster_list and having arrived at the cluster's barrier.
@@ -265,49 +165,13 @@ __device__ bool list_row(const DenseCall& c, int64_t i, const Slice<Element>& wh
   if (total < c.k && (gate.score > -__builtin_inff() || c.lowest <= kNegInfKey)) {
     return take_gate<kThreads>(c, i, slice, gate, head, total, rank, m);
   }
-  uint32_t top = 0;
-  if (lane_id() < kThreads / 32) {
-#pragma unroll
-    for (int32_t r = 0; r < kMostRanks; ++r) {
-      if (r < ranks) top = max(top, shared.tops[r][lane_id()]);
+  if constexpr (kThreads == kCrowdThreads) {
+    if (RankKeys<kThreads>::crowd(cluster, head.size)) {
+      select_crowded_part<kThreads>(c, i, slice, cluster, m, gate, head.size, total);
+      return true;
     }
   }
-  top = __reduce_max_sync(kAllLanes, top);
-
-  const RankKeys<kThreads> keys(m, cluster, head.size);
-  const int32_t wanted = min(c.k, total);
-  Threshold threshold;
-  threshold.key = c.lowest - 1;
-  if (wanted > 0) {
-    const auto each = [&](auto take) { keys.each(ranks, take); };
-    threshold = select_keys<kThreads>(each, ordered_key(gate.score), top, wanted, c.wants_cut,
-                                      shared.block);
-  }
-  const Cutoff cutoff(threshold, c.wants_cut);
-  if (rank > 0) {
-    uint32_t chosen = 0;
-    keys.each(rank, [&](uint32_t key) {
-      chosen +=
-          (key >= cutoff.least ? 1u << 16 : 0u) + (cutoff.ties && key == cutoff.equal ? 1u : 0u);
-    });
-    chosen = __reduce_add_sync(kAllLanes, chosen);
-    if (lane_id() == 0) atomicAdd(&shared.chosen_before, chosen);
-  }
-  __syncthreads();
-  const uint32_t chosen_before = shared.chosen_before;
-  const int32_t own_size = __shfl_sync(kAllLanes, head.size, rank);
-  int32_t last_place = -1;
-  if (cutoff.ties) {
-    last_place =
-        take_ties<kThreads>(c, i, cutoff, m, own_size, slice.end * Element::kCount, slice.shift);
-  }
-  const int32_t before = static_cast<int32_t>(chosen_before >> 16) +
-                         min(static_cast<int32_t>(chosen_before & 0xffffu), cutoff.quota);
-  // All from `least` on, and of those just below it, which are the ties, the first ones.
-  const Selected selected = {cutoff.least - 1, last_place};
-  write_selected<kThreads>(c, i, m.list, own_size, selected, m.bitmap, slice.first_place(), before,
-                           slice.shift, shared.block);
-  if (rank == 0) end_row(c, i, wanted, threadIdx.x, kThreads);
+  select_part<kThreads, RankKeys<kThreads>>(c, i, slice, cluster, m, gate, head.size, total);
   return true;
 }
 

@@ -22,6 +22,8 @@ struct ListHead {
 
 // Scores of a thread that are looked at together. As many are in flight meanwhile.
 inline constexpr int32_t kAtOnce = 16;
+// Where more pass, of a thread, the row may be in order.
+inline constexpr int32_t kCrowd = 5;
 
 template <class Element>
 struct Batch {
@@ -42,6 +44,23 @@ __device__ Batch<Element> load_batch(const Slice<Element>& slice, int32_t tile) 
     for (int32_t i = 0; i < kSlabs; ++i) batch.slabs[i] = slice.load(slab + i * kThreads);
   }
   return batch;
+}
+
+// Lists a warp's scores of which many pass. Step by step next to each other: runs of lanes would
+// all begin in one bank.
+template <int kThreads, int kCount, int kSlabs>
+__device__ void list_crowd(const float (&x)[kSlabs][kCount], float gate, Entry* to, int32_t tile) {
+  const int32_t place = (tile + static_cast<int32_t>(threadIdx.x)) * kCount;
+#pragma unroll
+  for (int32_t i = 0; i < kAtOnce; ++i) {
+    const float score = x[i / kCount][i % kCount];
+    const uint32_t mask = __ballot_sync(kAllLanes, score > gate);
+    if (score > gate) {
+      to[__popc(mask & ((1u << lane_id()) - 1))] = {
+          __float_as_uint(score), place + i / kCount * kThreads * kCount + i % kCount};
+    }
+    to += __popc(mask);
+  }
 }
 
 // `batch` is the first: it is loaded while the gate is made. A warp finds its places in the list
@@ -76,6 +95,14 @@ __device__ void filter(const Slice<Element>& slice, Element element, Batch<Eleme
     if (lane_id() == 31) at = atomicAdd(&head.size, inclusive);
     at = __shfl_sync(kAllLanes, at, 31) + inclusive - own;
     const bool many = unrolls && __any_sync(kAllLanes, own > 2);
+    if (many && __any_sync(kAllLanes, own > kCrowd)) {
+      const int32_t end = __shfl_sync(kAllLanes, at + own, 31);
+      if (end <= capacity) {
+        list_crowd<kThreads, kCount>(x, gate.score,
+                                     list + (end - __shfl_sync(kAllLanes, inclusive, 31)), tile);
+      }
+      continue;
+    }
     if (at + own > capacity) continue;
     const int32_t place = (tile + static_cast<int32_t>(threadIdx.x)) * kCount;
     if (many) {  // quicker to look at each again

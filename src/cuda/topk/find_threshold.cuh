@@ -29,6 +29,8 @@ struct Bracket {
     return score_of(first + (ordered_key(high) - first) / 2);
   }
   __device__ bool holds(float at) const { return low < at && !(at >= high); }
+  // `low` is the k-th largest itself, however many reach it.
+  __device__ void end_at_low(float k) { from_low = k; }
 
   __device__ void narrow(float at, float from_at, float k) {
     const bool enough = from_at >= k;
@@ -86,17 +88,26 @@ __device__ Guess guess_kth(const Row& row, const Own& own, float k, const Normal
 // Goes on where halving scores is slow: rows of many equal scores, or of scores that span
 // magnitudes.
 template <class Row, class Own>
-__device__ __noinline__ Bracket narrow_any(const Row& row, Own own, float k, float n, float lowest,
+__device__ __noinline__ Bracket narrow_any(const Row& row, Own own, float k, float lowest,
                                            Bracket b) {
-  int32_t idle = 2;  // steps for nothing
+  // The largest score below `high`, which many may equal.
+  const auto take_next = [&](bool found) {
+    const float below = fmaxf(row.largest(own.largest_below(b.high)), b.low);
+    const float from_below = row.sum(own.count(below));
+    if (found) return;
+    if (from_below >= k) {
+      b.low = below;
+      b.end_at_low(k);
+    } else {
+      b.high = below;
+      b.from_high = from_below;
+    }
+  };
+  take_next(b.found(k));
   if (row.any(b.open(k, lowest))) {
-    float sum, largest;
-    own.summary(sum, largest);
-    const float most = row.largest(largest);
     const float least = -row.largest(-own.least_from(lowest));
     const float from_least = row.sum(own.count(least));
-    if (b.high != b.high) b.high = next_score(most);
-    if (b.low == lowest) {
+    if (b.open(k, lowest)) {
       if (from_least >= k) {
         b.low = least;
         b.from_low = from_least;
@@ -105,8 +116,8 @@ __device__ __noinline__ Bracket narrow_any(const Row& row, Own own, float k, flo
         b.from_high = from_least;
       }
     }
-    idle = 0;
   }
+  int32_t idle = 0;  // steps for nothing
 #pragma unroll 1
   for (int32_t step = 0;; ++step) {
     bool found = b.found(k);
@@ -117,20 +128,15 @@ __device__ __noinline__ Bracket narrow_any(const Row& row, Own own, float k, flo
     }
     if (step % 3 == 2 || !(b.low < at && at < b.high)) {
       at = b.middle_of_keys();
-      found |= !b.holds(at);
+      if (!found && !b.holds(at)) {
+        b.end_at_low(k);
+        found = true;
+      }
     }
     if (!row.any(!found)) return b;
-    if (step % 3 != 2 && row.any(!found && idle > 1)) {  // many equal ones?
-      const float below = fmaxf(row.largest(own.largest_below(b.high)), b.low);
-      const float from_below = row.sum(own.count(below));
+    if (step % 3 != 2 && row.any(!found && idle > 1)) {
+      take_next(found);
       idle = 0;
-      if (!found && from_below >= k) {
-        b.low = b.high = next_score(below);
-        b.from_low = n;
-      } else if (!found) {
-        b.high = below;
-        b.from_high = from_below;
-      }
     } else {
       const float from_at = row.sum(own.count(at));
       idle = from_at == b.from_low || from_at == b.from_high ? idle + 1 : 0;
@@ -176,7 +182,7 @@ __device__ float find_threshold(const Row& row, const Own& own, float k, float n
       b.narrow(at, row.sum(own.count(at)), k);
     }
   }
-  if (slow) b = narrow_any(row, own, k, n, lowest, b);
+  if (slow) b = narrow_any(row, own, k, lowest, b);
   if (row.any(b.from_low != k)) {
     const float below = fmaxf(row.largest(own.largest_below(b.high)), lowest);
     if (b.from_low != k) b.low = below;

@@ -79,6 +79,10 @@ cudaError_t launch_as(const TopkCall& c, const Run& run) {
                          make_dense(c));
 }
 
+// Slabs of 4 scores, or one, which may hold more.
+template <class Element>
+constexpr int32_t kOf4 = std::max(4 / Element::kCount, 1);
+
 // 16 keys a thread, or 32 of 1024 threads: fewer threads than that need fewer instructions, more
 // hide more of their latency. Of few rows each has as many registers as it likes, of many there are
 // several at a time.
@@ -90,6 +94,7 @@ cudaError_t launch_of(const TopkCall& c, const Run& run) {
   if (places > kLongestRow) return kBlock.launch(c, run);  // 32K, and not aligned
   if (places <= 4096) {
     if (c.row_count <= 2 * run.device->multiprocessors) {
+      if (places <= 2048) return launch_as<Element, 512, kOf4<Element>, 2>(c, run);
       return launch_as<Element, 512, kOf16 / 2, 2>(c, run);
     }
     return launch_as<Element, 256, kOf16, 4>(c, run);
@@ -112,10 +117,10 @@ cudaError_t launch(const TopkCall& c, const Run& run) {
 template <class Element>
 cudaError_t load_of() {
   constexpr int32_t kOf16 = 16 / Element::kCount;
-  return load_functions(shared_bytes_of(kLongestRow), registers<Element, 512, kOf16 / 2, 2>,
-                        registers<Element, 256, kOf16, 4>, registers<Element, 512, kOf16, 1>,
-                        registers<Element, 512, kOf16, 2>, registers<Element, 1024, kOf16, 1>,
-                        registers<Element, 512, 2 * kOf16, 2>,
+  return load_functions(shared_bytes_of(kLongestRow), registers<Element, 512, kOf4<Element>, 2>,
+                        registers<Element, 512, kOf16 / 2, 2>, registers<Element, 256, kOf16, 4>,
+                        registers<Element, 512, kOf16, 1>, registers<Element, 512, kOf16, 2>,
+                        registers<Element, 1024, kOf16, 1>, registers<Element, 512, 2 * kOf16, 2>,
                         registers<Element, 1024, 2 * kOf16, 1>);
 }
 

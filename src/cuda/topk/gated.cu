@@ -46,13 +46,16 @@ __global__ void __launch_bounds__(kThreads, kBlocks) gated(const __grid_constant
   extern __shared__ __align__(16) char memory[];
   let_next_start();
   GatedShared& shared = *reinterpret_cast<GatedShared*>(memory);
-  clear_gated<kThreads>(shared);
-  wait_for_previous();
   const int64_t i = blockIdx.x;
+  const bool reads = reads_length(c);  // many rows may be short: they end at once
+  if (!reads) clear_gated<kThreads>(shared);
+  wait_for_previous();
   DenseRow row = dense_row(c, i);
   const Slice<Element> slice(row.first, row.n);
-  if (is_short(slice)) {
-    if (reads_length(c)) return;  // short_rows
+  if (reads) {
+    if (is_short(slice)) return;  // short_rows
+    clear_gated<kThreads>(shared);
+  } else if (is_short(slice)) {
     uint16_t* const staged = reinterpret_cast<uint16_t*>(shared.list);
     select_short_apart<kThreads, Element>(c, i, row, staged, shared.block);
     return;

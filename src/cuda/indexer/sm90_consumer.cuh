@@ -311,8 +311,7 @@ class Consumer {
         turn_pass(kTurn + (own ^ 1), 256);
       }
       wgmma_wait<0>();
-      __syncwarp();
-      if (lane() == 0) barrier_arrive(&shared_.keys_empty[place.i]);
+      barrier_arrive(&shared_.keys_empty[place.i]);
 #pragma unroll
       for (int32_t i = 0; i < T::kPairs; ++i) place.next();
       ready = barrier_ended_now(&shared_.keys_full[place.i], place.parity);
@@ -320,7 +319,7 @@ class Consumer {
       float sums[2 * T::kTokens];
       sum_heads<T, !kPlain>(products, weights, query(group).scale + 2 * (lane() % 4),
                             s_.call.p.heads, least, sums);
-      next_group = shared_.stage[place.i].group;
+      if (ready) next_group = shared_.stage[place.i].group;
       add_quad<T>(sums, lane());
       store_scores<T, kPlain>(s_.call, query(group), targets, keys, sums, lane());
     }
@@ -334,11 +333,11 @@ class Consumer {
   }
 
   // Gives back the queries of the groups before `wanted`, also of those of which this warpgroup had
-  // no tile, and waits for the new ones.
+  // no tile, and waits for the new ones. Every lane says so for itself, here as for keys: racecheck
+  // follows barriers lane by lane.
   __device__ __forceinline__ void take_queries(int32_t wanted, int32_t& group) {
     while (group < wanted) {
-      __syncwarp();
-      if (group >= 0 && lane() == 0) {
+      if (group >= 0) {
         barrier_arrive(&shared_.queries_empty[static_cast<uint32_t>(group) % T::kQueryStages]);
       }
       ++group;

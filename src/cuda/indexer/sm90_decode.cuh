@@ -183,8 +183,7 @@ __device__ __forceinline__ void consume(const DecodeParams& p, typename T::Share
                             one_scale ? only_scale : shared.scale[i][first_key + 8]},
                            {hidden, hidden}};
     wgmma_wait<0>();
-    __syncwarp();
-    if (lane == 0) barrier_arrive(&shared.empty[i]);
+    barrier_arrive(&shared.empty[i]);
     float sums[2 * T::kTokens];
     sum_heads<T, false>(products, weights, nullptr, T::kHeads, least, sums);
     add_quad<T>(sums, lane);
@@ -204,7 +203,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
     if (p.keys.scales == BoxScales::kMap) prefetch_map(&p.keys.scale);
     for (int32_t i = 0; i < T::kStages; ++i) {
       barrier_init(&shared.full[i], 1);
-      barrier_init(&shared.empty[i], T::kConsumers / 32);
+      barrier_init(&shared.empty[i], T::kConsumers);
     }
     barrier_init(&shared.queries_full, 1);
     fence_barrier_init();

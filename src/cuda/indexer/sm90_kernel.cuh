@@ -11,11 +11,11 @@ __device__ void set_up_barriers(typename T::Shared& shared, const ScoreParams& s
   if (threadIdx.x == 0) {
     for (int32_t i = 0; i < T::kStages; ++i) {
       barrier_init(&shared.keys_full[i], s.boxes ? 1 : 2 * 32 * kKeyWarps);
-      barrier_init(&shared.keys_empty[i], 2 * 4);
+      barrier_init(&shared.keys_empty[i], 2 * 128);
     }
     for (int32_t i = 0; i < T::kQueryStages; ++i) {
       barrier_init(&shared.queries_full[i], 2 * 32);
-      barrier_init(&shared.queries_empty[i], T::kPairs * 2 * 4);
+      barrier_init(&shared.queries_empty[i], T::kPairs * 2 * 128);
     }
     fence_barrier_init();
     if (s.query_boxes) prefetch_map(&s.queries_map);

@@ -1,6 +1,6 @@
 // The k-th largest score of a row that several threads hold, by counting how many reach a bound:
-// first bounds around a guess, then halves of what is between two of them. It ends as soon as just
-// k reach one, or all but one of them: that one is the next below.
+// first bounds around a guess, then one between two of them. It ends as soon as just k reach one,
+// or all but one of them: that one is the next below.
 #pragma once
 
 #include <bit>
@@ -23,6 +23,12 @@ struct Bracket {
     return !found(k) && (low == lowest || high != high);
   }
   __device__ float middle() const { return 0.5f * low + 0.5f * high; }
+  // Where the k-th largest is if the scores between the bounds are spread evenly. Beyond their
+  // middle only where some score reaches `high`, which may be far from all.
+  __device__ float interpolated(float k) const {
+    const float share = __fdividef(from_low - k + 0.5f, from_low - from_high);
+    return low + (high - low) * (from_high > 0 ? share : fminf(share, 0.5f));
+  }
   // Of their keys' range, which is quicker where that of the scores spans magnitudes.
   __device__ float middle_of_keys() const {
     const uint32_t first = ordered_key(low);
@@ -85,8 +91,7 @@ __device__ Guess guess_kth(const Row& row, const Own& own, float k, const Normal
   return {mean + rank.place * deviation, rank.spacing * deviation};
 }
 
-// Goes on where halving scores is slow: rows of many equal scores, or of scores that span
-// magnitudes.
+// Goes on where that takes long: in rows of many equal scores, or of scores that span magnitudes.
 template <class Row, class Own>
 __device__ __noinline__ Bracket narrow_any(const Row& row, Own own, float k, float lowest,
                                            Bracket b) {
@@ -122,10 +127,7 @@ __device__ __noinline__ Bracket narrow_any(const Row& row, Own own, float k, flo
   for (int32_t step = 0;; ++step) {
     bool found = b.found(k);
     float at = b.middle();
-    if (step % 3 == 0) {
-      const float share = __fdividef(b.from_low - k + 0.5f, b.from_low - b.from_high);
-      at = b.low + (b.high - b.low) * share;
-    }
+    if (step % 3 == 0) at = b.interpolated(k);
     if (step % 3 == 2 || !(b.low < at && at < b.high)) {
       at = b.middle_of_keys();
       if (!found && !b.holds(at)) {
@@ -144,6 +146,9 @@ __device__ __noinline__ Bracket narrow_any(const Row& row, Own own, float k, flo
     }
   }
 }
+
+// Scores of a thread from which on a step saved is worth the arithmetic of a better bound.
+inline constexpr int32_t kInterpolated = 32;
 
 // The k-th largest of n scores, n > k, or anything between it and the next one below; `lowest`,
 // which is the least that is selected, where fewer than k reach that.
@@ -178,8 +183,19 @@ __device__ float find_threshold(const Row& row, const Own& own, float k, float n
         if (slow) break;
       }
       --left;
-      const float at = b.middle();
-      b.narrow(at, row.sum(own.count(at)), k);
+      if constexpr (Own::kCount < kInterpolated) {
+        const float at = b.middle();
+        b.narrow(at, row.sum(own.count(at)), k);
+      } else {
+        float at = b.interpolated(k);
+        if (!b.holds(at)) at = b.middle_of_keys();
+        const float from_at = row.sum(own.count(at));
+        if (b.holds(at)) {
+          b.narrow(at, from_at, k);
+        } else {  // no score is between the bounds
+          b.end_at_low(k);
+        }
+      }
     }
   }
   if (slow) b = narrow_any(row, own, k, lowest, b);

@@ -91,7 +91,8 @@ template <class Shared>
 __device__ inline void query_to_f16(Shared& shared) {
   constexpr int32_t kRows = Shared::kHeads / kClusterWarps;
   const int32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  __syncwarp();  // what other lanes cleared
+  // The other lanes have cleared what they clear.
+  __syncwarp();
 #pragma unroll 1  // every instruction is fetched, once a call
   for (int32_t r = 0; r < kRows; ++r) {
     const int32_t h = warp + r * kClusterWarps;

@@ -45,6 +45,18 @@ __device__ __forceinline__ uint64_t transposed_operand_at(uint32_t address, uint
          ((address & 0x3ffff) >> 4);
 }
 
+// Registers that wgmma writes, for the compiler: nothing moves across.
+template <int kCount>
+__device__ __forceinline__ void pin_registers(float (&x)[kCount]) {
+#pragma unroll
+  for (int32_t i = 0; i < kCount; ++i) asm volatile("" : "+f"(x[i])::"memory");
+}
+template <int kRows, int kCount>
+__device__ __forceinline__ void pin_registers(float (&x)[kRows][kCount]) {
+#pragma unroll
+  for (int32_t i = 0; i < kRows; ++i) pin_registers(x[i]);
+}
+
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 // Registers are handed from ordinary instructions to wgmma.
@@ -178,6 +190,12 @@ struct Bf16 {
   __device__ static void mma(float (&d)[128], uint64_t a, uint64_t b, int32_t add) {
     DSA_WGMMA(128, "n256k16.f32.bf16.bf16", "1, 1, 0, 0", "128", "129", "130");
   }
+  __device__ static void mma(float (&d)[8], const uint32_t (&a)[4], uint64_t b) {
+    DSA_WGMMA_REGISTERS_A(8, "n16k16.f32.bf16.bf16", "1, 1, 0", "8", "9", "10", "11", "12");
+  }
+  __device__ static void mma(float (&d)[16], const uint32_t (&a)[4], uint64_t b) {
+    DSA_WGMMA_REGISTERS_A(16, "n32k16.f32.bf16.bf16", "1, 1, 0", "16", "17", "18", "19", "20");
+  }
   // A transposed.
   __device__ static void mma_transposed_a(float (&d)[8], uint64_t a, uint64_t b, int32_t add) {
     DSA_WGMMA(8, "n16k16.f32.bf16.bf16", "1, 1, 1, 0", "8", "9", "10");
@@ -191,6 +209,15 @@ struct Bf16 {
   }
   __device__ static void mma_transposed(float (&d)[64], const uint32_t (&a)[4], uint64_t b) {
     DSA_WGMMA_REGISTERS_A(64, "n128k16.f32.bf16.bf16", "1, 1, 1", "64", "65", "66", "67", "68");
+  }
+};
+
+struct F16 {
+  __device__ static void mma(float (&d)[8], const uint32_t (&a)[4], uint64_t b) {
+    DSA_WGMMA_REGISTERS_A(8, "n16k16.f32.f16.f16", "1, 1, 0", "8", "9", "10", "11", "12");
+  }
+  __device__ static void mma(float (&d)[16], const uint32_t (&a)[4], uint64_t b) {
+    DSA_WGMMA_REGISTERS_A(16, "n32k16.f32.f16.f16", "1, 1, 0", "16", "17", "18", "19", "20");
   }
 };
 

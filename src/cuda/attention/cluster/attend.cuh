@@ -5,8 +5,8 @@
 
 #include "cuda/attention/arguments.cuh"
 #include "cuda/attention/cluster/fetch.cuh"
-#include "cuda/attention/cluster/logits.cuh"
-#include "cuda/attention/cluster/values.cuh"
+#include "cuda/attention/cluster/logits_wgmma.cuh"
+#include "cuda/attention/cluster/values_wgmma.cuh"
 #include "cuda/attention/cluster/weights.cuh"
 #include "cuda/attention/cluster_merge.cuh"
 
@@ -17,17 +17,16 @@ __global__ void __launch_bounds__(kClusterThreads, 1)
     cluster_attend(const __grid_constant__ ClusterArguments arguments) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   let_next_start();
-  extern __shared__ __align__(128) char memory[];
+  extern __shared__ __align__(1024) char memory[];
   __shared__ __align__(16) char copied[sizeof(ClusterArguments)];
   copy_arguments(arguments, copied);
   const SparseAttnParams& p = reinterpret_cast<const ClusterArguments*>(copied)->p;
   const AttnDivision& d = reinterpret_cast<const ClusterArguments*>(copied)->d;
   const ClusterCall& call = reinterpret_cast<const ClusterArguments*>(copied)->call;
   using Shared = ClusterShared<Format, kM>;
-  // Where the query's way to the logits is the longer one, it goes before the keys.
-  constexpr bool kQueryFirst = Format::kIsFp8 && kM == 2;
   auto& shared = *reinterpret_cast<Shared*>(memory);
   if (threadIdx.x == 0) {
+    if (shared_address(memory) % alignof(Shared) != 0) __trap();
     barrier_init(&shared.query_full, kClusterWarps);
     barrier_init(&shared.keys_full, kClusterKeys);
     fence_barrier_init();
@@ -37,30 +36,25 @@ __global__ void __launch_bounds__(kClusterThreads, 1)
   const AttnTask task(d, blockIdx.z, blockIdx.y, blockIdx.x);
   if (threadIdx.x >= kClusterComputing) {
     give_registers<72>();
-    fetch_key<kQueryFirst>(p, call, d.first_slots, task, threadIdx.x - kClusterComputing,
-                           Format::kIsFp8 ? kFp8RowBytes : call.rows.key_steps * 32, shared);
+    fetch_key(p, call, d.first_slots, task, threadIdx.x - kClusterComputing,
+              Format::kIsFp8 ? kFp8RowBytes : call.rows.key_steps * 32, shared);
     return;
   }
   take_registers<216>();
   fetch_query(p, task, shared);
-  if constexpr (kQueryFirst) {
-    __syncwarp();
-    sm90::turn_pass(kQueryAsked, kClusterThreads);
-  }
   barrier_wait(&shared.query_full, 0);
-  if constexpr (Format::kIsFp8) query_to_f16(shared);
+  if constexpr (Format::kIsFp8) convert_query(shared);
   sync_computing();
-  ClusterLogits<Format, kM> logits;
-  logits.load_query(shared_address(shared.query));
-  sync_computing();  // the query's place is free for the logits
+  const ClusterLogits<Format, kM> logits(shared);
+  if constexpr (!kUsesWgmma<Shared>) sync_computing();  // the query's place is the logits' now
   barrier_wait(&shared.keys_full, 0);
-  logits.find(shared_address(shared.keys), shared.undo_query, shared.logits[0][0]);
+  logits.find(shared);
   sync_computing();
   const ClusterPartials partials(p, d, task);
   find_weights<Format, kM>(shared, p.scale, task, partials);
   sync_computing();
   ClusterValues<Format, kM> values;
-  values.add(shared, static_cast<int32_t>(d.split_slots + 15) / 16);
+  values.add(shared, static_cast<int32_t>(d.split_slots));
   values.store(task, partials);
   merge_cluster<kClusterSplits>(p, task, partials);
 #endif

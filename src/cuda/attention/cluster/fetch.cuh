@@ -55,9 +55,9 @@ __device__ inline void fetch_query(const SparseAttnParams& p, const AttnTask& ta
   if (mine) clear_row(shared.query[h], inside ? first + second : 0, kKeyColumns * 2);
 }
 
-// A key of the block, `bytes` of it, once the query has been asked for (kQueryFirst); the rest is
-// 0, and so are rows that no key has: their weight is, too, and a product of both must be.
-template <bool kQueryFirst, class Shared>
+// A key of the block, `bytes` of it; the rest is 0, and so are rows that no key has: their weight
+// is, too, and a product of both must be.
+template <class Shared>
 __device__ inline void fetch_key(const SparseAttnParams& p, const ClusterCall& call,
                                  int64_t first_slots, const AttnTask& task, int32_t key,
                                  uint32_t bytes, Shared& shared) {
@@ -79,16 +79,15 @@ __device__ inline void fetch_key(const SparseAttnParams& p, const ClusterCall& c
     barrier_arrive(&shared.keys_full);
   }
   __syncwarp();
-  if constexpr (kQueryFirst) sm90::turn_wait(kQueryAsked, kClusterThreads);
   if (there) copy_bulk(shared_address(shared.keys[key]), own, bytes, &shared.keys_full);
 }
 
-// The warp's own rows of the query, as far as they multiply e4m3 elements, into f16: each times a
-// power of two that brings its largest element to 2^14 (what is lost is below 2^-38 of that one).
-// Pairs of columns in the order in which 4 neighbouring bytes of a key are two pairs of the
-// operand.
+// The warp's own rows of the query to what is multiplied. What multiplies e4m3 elements becomes
+// f16: each row times a power of two that brings its largest element to 2^14 (what is lost is below
+// 2^-38 of that one), pairs of columns in the order in which 4 neighbouring bytes of a key are two
+// pairs of the operand.
 template <class Shared>
-__device__ inline void query_to_f16(Shared& shared) {
+__device__ inline void convert_query(Shared& shared) {
   constexpr int32_t kRows = Shared::kHeads / kClusterWarps;
   const int32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   // The other lanes have cleared what they clear.
@@ -96,8 +95,8 @@ __device__ inline void query_to_f16(Shared& shared) {
 #pragma unroll 1  // every instruction is fetched, once a call
   for (int32_t r = 0; r < kRows; ++r) {
     const int32_t h = warp + r * kClusterWarps;
-    uint4* const at = reinterpret_cast<uint4*>(shared.query[h] + lane * 32);
-    const uint4 both[2] = {at[0], at[1]};
+    const uint4* const row = reinterpret_cast<const uint4*>(shared.query[h]);
+    const uint4 both[2] = {row[lane * 2], row[lane * 2 + 1]};
     uint32_t x[8];
     memcpy(x, both, 32);
     uint32_t largest = 0;
@@ -112,10 +111,15 @@ __device__ inline void query_to_f16(Shared& shared) {
       pair = bits_of(__floats2half2_rn(__uint_as_float(pair << 16) * factor,
                                        __uint_as_float(pair & 0xffff0000u) * factor));
     }
-    at[0] = {x[0], x[2], x[4], x[6]};
-    at[1] = {x[1], x[3], x[5], x[7]};
+    shared.query_chunk(h, lane * 2) = {x[0], x[2], x[4], x[6]};
+    shared.query_chunk(h, lane * 2 + 1) = {x[1], x[3], x[5], x[7]};
     if (lane == 0) shared.undo_query[h] = scale_up(exponent);
+    if constexpr (kUsesWgmma<Shared>) {
+      constexpr int32_t kFirst = kFp8Columns / 8;  // the rest stays bf16
+      if (lane < kFp8RopeColumns / 8) shared.query_chunk(h, kFirst + lane) = row[kFirst + lane];
+    }
   }
+  if constexpr (kUsesWgmma<Shared>) fence_async_proxy();
 }
 
 }  // namespace dsa::cuda

@@ -1,6 +1,6 @@
-// Logits of a block: a warp multiplies 16 kM heads by 16 kM of the keys, over a kM-th of the
-// columns. It holds the query of those columns in registers, loaded while the keys are on their
-// way, and a byte of a key leaves shared memory once.
+// Logits of a block by mma.sync: a warp multiplies 16 kM heads by 16 kM of the keys, over a kM-th
+// of the columns. It holds the query of those columns in registers, loaded while the keys are on
+// their way, and a byte of a key leaves shared memory once.
 #pragma once
 
 #include "cuda/attention/cluster/shared.cuh"
@@ -16,13 +16,12 @@ class ClusterLogits {
   static constexpr int32_t kPitch = ClusterShared<Format, kM>::kPitch;
 
  public:
-  __device__ ClusterLogits()
+  // Loads the query.
+  __device__ explicit ClusterLogits(const ClusterShared<Format, kM>& shared)
       : lane_(threadIdx.x % 32),
         part_(threadIdx.x / 32 / (kClusterWarps / kM)),
-        first_key_(threadIdx.x / 32 % (kClusterWarps / kM) * 16 * kM) {}
-
-  __device__ void load_query(uint32_t query) {
-    const uint32_t row = query + lane_ % 16 * kQueryPitch + lane_ / 16 * 16;
+        first_key_(threadIdx.x / 32 % (kClusterWarps / kM) * 16 * kM) {
+    const uint32_t row = shared_address(shared.query) + lane_ % 16 * kQueryPitch + lane_ / 16 * 16;
 #pragma unroll
     for (int32_t i = 0; i < kSteps; ++i) {
       const bool rope = Format::kIsFp8 && i >= kFp8Steps;
@@ -36,17 +35,16 @@ class ClusterLogits {
     }
   }
 
-  // `logits` [kM, 16 kM, kLogitsPitch].
-  __device__ void find(uint32_t keys, const float* undo, float* logits) const {
+  __device__ void find(ClusterShared<Format, kM>& shared) const {
+    const uint32_t keys = shared_address(shared.keys);
     float sums[kM][kTiles][4] = {};
     if constexpr (Format::kIsFp8) {
-      add_fp8(sums, keys, undo);
+      add_fp8(sums, keys, shared.undo_query);
       add_plain<kRopeSteps, kFp8Steps, 1>(sums, keys + kFp8RopeOffset + part_ * kRopeSteps * 32);
     } else {
       add_plain<kSteps, 0, 2 / kM>(sums, keys + part_ * kSteps * 32);
     }
-    float* const to =
-        logits + (part_ * 16 * kM + lane_ / 4) * kLogitsPitch + first_key_ + lane_ % 4 * 2;
+    float* const to = &shared.logits[part_][lane_ / 4][first_key_ + lane_ % 4 * 2];
 #pragma unroll
     for (int32_t m = 0; m < kM; ++m) {
 #pragma unroll

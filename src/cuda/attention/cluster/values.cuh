@@ -1,4 +1,4 @@
-// Weighted sums of a block's values: a warp has 64 columns of all heads.
+// Weighted sums of a block's values by mma.sync: a warp has 64 columns of all heads.
 #pragma once
 
 #include "cuda/attention/cluster/shared.cuh"
@@ -12,8 +12,8 @@ constexpr int32_t kUnitsOfWarp = 32 / kClusterWarps;  // of 16 columns
 template <class Format, int kM>
 class ClusterValues {
  public:
-  // `steps` of 16 keys.
-  __device__ void add(const ClusterShared<Format, kM>& shared, int32_t steps) {
+  // Of keys [0, keys), in steps of 16.
+  __device__ void add(const ClusterShared<Format, kM>& shared, int32_t keys) {
     constexpr int32_t kPitch = ClusterShared<Format, kM>::kPitch;
     const int32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int32_t group = Format::kIsFp8 ? warp / 2 : 0;
@@ -21,7 +21,7 @@ class ClusterValues {
     uint32_t values = shared_address(shared.keys[lane % 16]) + lane / 16 * 16 +
                       warp * kUnitsOfWarp * (Format::kIsFp8 ? 16 : 32);
 #pragma unroll 1  // every instruction is fetched, once a call
-    for (int32_t step = 0; step < steps; ++step) {
+    for (int32_t first = 0; first < keys; first += 16) {
       uint32_t a[kM][4];
 #pragma unroll
       for (int32_t m = 0; m < kM; ++m) load_matrices(a[m], weights + m * 16 * kWeightsPitch);

@@ -24,12 +24,10 @@ __device__ inline void find_weights(ClusterShared<Format, kM>& shared, float sca
   for (int32_t i = 0; i < kOfLane; ++i) there[i] = shared.there[key(i)] != 0;
 #pragma unroll
   for (int32_t r = 0; r < kRows; ++r) {
-    const float* const from = shared.logits[0][warp + r * kClusterWarps];
     top[r] = float_order(-CUDART_INF_F);
 #pragma unroll
     for (int32_t i = 0; i < kOfLane; ++i) {
-      float x = from[key(i)];
-      if constexpr (kM == 2) x += from[key(i) + kHeads * kLogitsPitch];
+      const float x = shared.logit(warp + r * kClusterWarps, key(i));
       z[r][i] = there[i] ? x * scale : -CUDART_INF_F;
       top[r] = max(top[r], float_order(z[r][i]));
     }
@@ -48,7 +46,7 @@ __device__ inline void find_weights(ClusterShared<Format, kM>& shared, float sca
     }
   }
   using Element = typename Format::Element;
-  struct alignas(4) Pair {
+  struct Pair {
     Element first, second;
   };
 #pragma unroll
@@ -68,11 +66,12 @@ __device__ inline void find_weights(ClusterShared<Format, kM>& shared, float sca
       for (int32_t r = 0; r < kRows; ++r) {
         float x = z[r][i], y = z[r][i + 1];
         if constexpr (Format::kIsFp8) x *= scales[0][g], y *= scales[1][g];
-        auto* const row = reinterpret_cast<Pair*>(shared.weights[g][warp + r * kClusterWarps]);
-        row[key(i) / 2] = {round_to<Element>(x), round_to<Element>(y)};
+        const Pair pair = {round_to<Element>(x), round_to<Element>(y)};
+        memcpy(&shared.weights_pair(g, warp + r * kClusterWarps, key(i) / 2), &pair, 4);
       }
     }
   }
+  if constexpr (kUsesWgmma<Shared>) fence_async_proxy();
 #pragma unroll
   for (int32_t r = 0; r < kRows; ++r) {
     const float all = warp_sum(sum[r]);

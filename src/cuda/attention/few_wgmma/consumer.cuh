@@ -21,18 +21,6 @@ __device__ __forceinline__ void store_matrices_transposed(uint32_t row, const ui
                : "memory");
 }
 
-// Registers that wgmma writes, for the compiler: nothing moves across.
-template <int kCount>
-__device__ __forceinline__ void pin_registers(float (&x)[kCount]) {
-#pragma unroll
-  for (int32_t i = 0; i < kCount; ++i) asm volatile("" : "+f"(x[i])::"memory");
-}
-template <int kRows, int kCount>
-__device__ __forceinline__ void pin_registers(float (&x)[kRows][kCount]) {
-#pragma unroll
-  for (int32_t i = 0; i < kRows; ++i) pin_registers(x[i]);
-}
-
 template <class Shape>
 class FewConsumer {
   using Fragment = FewFragment<Shape>;
@@ -86,7 +74,7 @@ class FewConsumer {
       add_logits(s, 1);
       add_logits(s, 2);
       sm90::wgmma_wait<0>();
-      pin_registers(s);
+      sm90::pin_registers(s);
       for (;;) {
         weigh(s, out);
         sm90::wgmma_fence();
@@ -117,8 +105,8 @@ class FewConsumer {
           add_logits(s, 2);
         }
         sm90::wgmma_wait<0>();
-        pin_registers(s);
-        pin_registers(out);
+        sm90::pin_registers(s);
+        sm90::pin_registers(out);
         if (!more) {
           if constexpr (Shape::kGroups == 1) release(part[2]);
           break;
@@ -275,7 +263,7 @@ class FewConsumer {
     for (int32_t p = 0; p < kFewValuePanels; ++p) {
 #pragma unroll
       for (int32_t i = 0; i < kRegisters; ++i) out[p][i] *= decay[Fragment::own_of(i)];
-      pin_registers(out[p]);
+      sm90::pin_registers(out[p]);
     }
   }
 

@@ -5,6 +5,7 @@
 
 #include "gpu_test.h"
 #include "support/random.h"
+#include "support/seeds.h"
 
 using namespace support;
 
@@ -75,7 +76,7 @@ TEST(TopkForms, EveryLengthAndPlaceOfARow) {
     Random random(7);
     int compared = 0;
     for (const int64_t length : lengths) {
-      for (int round = 0; round < 6; ++round) {
+      for (uint64_t round = 0; round < seeds(6); ++round) {
         const int32_t dtype = random.pick({DSA_F32, DSA_F32, DSA_BF16, DSA_F16});
         int64_t rows = length > 70000   ? random.between(1, 3)
                        : length <= 2048 ? random.pick({1, 20, 70, 600})

@@ -136,7 +136,8 @@ def plot_peer(figure, records, peer):
     tables = {}
     for r in sorted(records, key=lambda r: [number(r.get(key)) or 0 for key in ("heads", "k")]):
         cell = tables.setdefault(name_of_all(r, keys), {})
-        cell[int(r["rows"]), int(r["n"])] = number(r[column])
+        # The first: what else a suite has of a size is other patterns, outputs and lengths.
+        cell.setdefault((int(r["rows"]), int(r["n"])), number(r[column]))
     figure.clear()
     across = min(len(tables), 4)
     down = -(-len(tables) // across)

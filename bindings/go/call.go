@@ -133,7 +133,8 @@ func fieldName(desc reflect.Type, first uintptr, i int) string {
 
 func (c *Context) call(action C.int, desc unsafe.Pointer,
 	p *[C.LIBDSA_GO_MANY]unsafe.Pointer, given int, exec *Exec) (C.libdsa_go_answer, error) {
-	var stream, workspace unsafe.Pointer
+	var stream C.uintptr_t
+	var workspace unsafe.Pointer
 	var workspaceSize uint64
 	var plan *C.dsa_plan
 
@@ -143,7 +144,7 @@ func (c *Context) call(action C.int, desc unsafe.Pointer,
 		return C.libdsa_go_answer{}, errClosed
 	}
 	if exec != nil {
-		stream = exec.Stream
+		stream = C.uintptr_t(uintptr(exec.Stream))
 		workspace, workspaceSize = exec.DeviceWorkspace, exec.DeviceWorkspaceBytes
 		if len(exec.Workspace) > 0 {
 			workspace = unsafe.Pointer(unsafe.SliceData(exec.Workspace))
@@ -158,23 +159,30 @@ func (c *Context) call(action C.int, desc unsafe.Pointer,
 			}
 		}
 	}
-	// As *uchar, which the runtime does not search for pointers: it does not know that they are pinned.
+	// The descriptor as bytes too: the runtime would search it, and does not know that what it points
+	// to is pinned.
 	var answer C.libdsa_go_answer
 	if given <= C.LIBDSA_GO_FEW {
-		answer = C.libdsa_go_call_few(action, c.raw, (*C.uchar)(desc), stream, workspace,
-			C.uint64_t(workspaceSize), plan, p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7])
+		answer = C.libdsa_go_call_few(action, c.raw, bytes(desc), stream, bytes(workspace),
+			C.uint64_t(workspaceSize), plan, bytes(p[0]), bytes(p[1]), bytes(p[2]), bytes(p[3]),
+			bytes(p[4]), bytes(p[5]), bytes(p[6]), bytes(p[7]))
 	} else {
-		answer = C.libdsa_go_call_many(action, c.raw, (*C.uchar)(desc), stream, workspace,
-			C.uint64_t(workspaceSize), plan, p[0], p[1], p[2], p[3], p[4], p[5], p[6], p[7], p[8],
-			p[9], p[10], p[11], p[12], p[13], p[14], p[15], p[16], p[17], p[18], p[19], p[20],
-			p[21], p[22], p[23], p[24], p[25], p[26], p[27], p[28], p[29], p[30], p[31], p[32],
-			p[33])
+		answer = C.libdsa_go_call_many(action, c.raw, bytes(desc), stream, bytes(workspace),
+			C.uint64_t(workspaceSize), plan,
+			bytes(p[0]), bytes(p[1]), bytes(p[2]), bytes(p[3]), bytes(p[4]), bytes(p[5]),
+			bytes(p[6]), bytes(p[7]), bytes(p[8]), bytes(p[9]), bytes(p[10]), bytes(p[11]),
+			bytes(p[12]), bytes(p[13]), bytes(p[14]), bytes(p[15]), bytes(p[16]), bytes(p[17]),
+			bytes(p[18]), bytes(p[19]), bytes(p[20]), bytes(p[21]), bytes(p[22]), bytes(p[23]),
+			bytes(p[24]), bytes(p[25]), bytes(p[26]), bytes(p[27]), bytes(p[28]), bytes(p[29]),
+			bytes(p[30]), bytes(p[31]), bytes(p[32]), bytes(p[33]))
 	}
 	if answer.status != C.DSA_OK {
 		return answer, takeError(answer.status, answer.text)
 	}
 	return answer, nil
 }
+
+func bytes(p unsafe.Pointer) *C.uchar { return (*C.uchar)(p) }
 
 func takeError(status C.dsa_status, text *C.char) error {
 	defer C.free(unsafe.Pointer(text))

@@ -22,15 +22,16 @@ static dsa_status run(dsa_ctx *ctx, const void *desc, const dsa_exec *exec) {
   }
 }
 
-static libdsa_go_answer call(int action, dsa_ctx *ctx, const unsigned char *desc, void *stream,
-                             void *workspace, uint64_t workspace_size, const dsa_plan *plan) {
+static libdsa_go_answer call(int action, dsa_ctx *ctx, const unsigned char *desc, uintptr_t stream,
+                             unsigned char *workspace, uint64_t workspace_size,
+                             const dsa_plan *plan) {
   libdsa_go_answer answer = {DSA_OK, NULL, 0, NULL};
   switch (action) {
     case LIBDSA_GO_RUN: {
       dsa_exec exec;
       memset(&exec, 0, sizeof exec);
       exec.struct_size = sizeof exec;
-      exec.stream = stream;
+      exec.stream = (void *)stream;
       exec.workspace = workspace;
       exec.workspace_size = workspace_size;
       exec.plan = plan;
@@ -52,22 +53,29 @@ static libdsa_go_answer call(int action, dsa_ctx *ctx, const unsigned char *desc
 }
 
 libdsa_go_answer libdsa_go_call_few(int action, dsa_ctx *ctx, const unsigned char *desc,
-                                    void *stream, void *workspace, uint64_t workspace_size,
-                                    const dsa_plan *plan, const void *p0, const void *p1,
-                                    const void *p2, const void *p3, const void *p4, const void *p5,
-                                    const void *p6, const void *p7) {
+                                    uintptr_t stream, unsigned char *workspace,
+                                    uint64_t workspace_size, const dsa_plan *plan,
+                                    const unsigned char *p0, const unsigned char *p1,
+                                    const unsigned char *p2, const unsigned char *p3,
+                                    const unsigned char *p4, const unsigned char *p5,
+                                    const unsigned char *p6, const unsigned char *p7) {
   return call(action, ctx, desc, stream, workspace, workspace_size, plan);
 }
 
 libdsa_go_answer libdsa_go_call_many(
-    int action, dsa_ctx *ctx, const unsigned char *desc, void *stream, void *workspace,
-    uint64_t workspace_size, const dsa_plan *plan, const void *p0, const void *p1, const void *p2,
-    const void *p3, const void *p4, const void *p5, const void *p6, const void *p7, const void *p8,
-    const void *p9, const void *p10, const void *p11, const void *p12, const void *p13,
-    const void *p14, const void *p15, const void *p16, const void *p17, const void *p18,
-    const void *p19, const void *p20, const void *p21, const void *p22, const void *p23,
-    const void *p24, const void *p25, const void *p26, const void *p27, const void *p28,
-    const void *p29, const void *p30, const void *p31, const void *p32, const void *p33) {
+    int action, dsa_ctx *ctx, const unsigned char *desc, uintptr_t stream, unsigned char *workspace,
+    uint64_t workspace_size, const dsa_plan *plan, const unsigned char *p0, const unsigned char *p1,
+    const unsigned char *p2, const unsigned char *p3, const unsigned char *p4,
+    const unsigned char *p5, const unsigned char *p6, const unsigned char *p7,
+    const unsigned char *p8, const unsigned char *p9, const unsigned char *p10,
+    const unsigned char *p11, const unsigned char *p12, const unsigned char *p13,
+    const unsigned char *p14, const unsigned char *p15, const unsigned char *p16,
+    const unsigned char *p17, const unsigned char *p18, const unsigned char *p19,
+    const unsigned char *p20, const unsigned char *p21, const unsigned char *p22,
+    const unsigned char *p23, const unsigned char *p24, const unsigned char *p25,
+    const unsigned char *p26, const unsigned char *p27, const unsigned char *p28,
+    const unsigned char *p29, const unsigned char *p30, const unsigned char *p31,
+    const unsigned char *p32, const unsigned char *p33) {
   return call(action, ctx, desc, stream, workspace, workspace_size, plan);
 }
 
